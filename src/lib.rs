@@ -1,0 +1,1 @@
+//! echod says back what it hears.

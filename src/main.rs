@@ -1,0 +1,2 @@
+//! The program: the life of the daemon is in [`echod`].
+fn main() {}
