@@ -1,1 +1,13 @@
-//! echod says back what it hears.
+//! echod says back what it hears, over TCP, UDP and Unix sockets.
+//!
+//! The modules are the floors of a house; each uses only those below it:
+//!
+//! ```text
+//! main → daemon → serve → { cli  report  socket  systemd  keep } → config → { echo  endpoint  conversation }
+//!        life     work      operator journal kernel manager successor numbers      words
+//! ```
+
+pub mod config;
+pub mod conversation;
+pub mod echo;
+pub mod endpoint;
