@@ -11,3 +11,4 @@ pub mod config;
 pub mod conversation;
 pub mod echo;
 pub mod endpoint;
+pub mod socket;

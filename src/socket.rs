@@ -1,0 +1,88 @@
+//! The kernel's side: what a descriptor is, who is at its other end, how many
+//! bytes it took and gave. Nothing here waits, and nothing decides.
+
+#![expect(unsafe_code, reason = "the kernel's counters are behind raw system calls")]
+
+mod accept;
+mod counters;
+mod kind;
+mod listen;
+
+pub use accept::{Accepted, Shortage, accept, local, peer, prepare_listener, prepare_stream};
+pub use counters::{Counters, Phase, counters, idle_time};
+pub use kind::{Kind, KindError, kind};
+pub use listen::{BindError, Manner, bind};
+
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, Shutdown};
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+/// Takes what has arrived, as far as `buffer` goes; 0 is the end of file.
+pub fn take(stream: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+    retry(|| rustix::net::recv(stream, &mut *buffer, RecvFlags::empty()).map(|(n, _)| n))
+}
+
+/// Gives one piece; as many bytes as the socket had room for.
+pub fn give(stream: BorrowedFd<'_>, piece: &[u8]) -> io::Result<usize> {
+    retry(|| rustix::net::send(stream, piece, SendFlags::NOSIGNAL))
+}
+
+/// Gives several pieces in one call; as many bytes as the socket had room for.
+pub fn give_pieces(stream: BorrowedFd<'_>, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+    let mut nothing = rustix::net::SendAncillaryBuffer::default();
+    retry(|| rustix::net::sendmsg(stream, pieces, &mut nothing, SendFlags::NOSIGNAL))
+}
+
+/// Tells the peer that nothing more will come. A peer that is gone already
+/// needs no telling.
+pub fn shut_down(stream: BorrowedFd<'_>) {
+    let _ = rustix::net::shutdown(stream, Shutdown::Write);
+}
+
+/// Ends the connection at once, whoever else holds the descriptor: with a
+/// reset if either side is still open. Sockets that cannot be disconnected
+/// (Unix) are shut down in both directions instead.
+pub fn disconnect(stream: BorrowedFd<'_>) {
+    if rustix::net::connect_unspec(stream).is_err() {
+        let _ = rustix::net::shutdown(stream, Shutdown::Both);
+    }
+}
+
+/// How many bytes the kernel holds that the peer has not acknowledged; our end
+/// of file counts as one. Zero when the connection is gone.
+pub fn unsent(stream: BorrowedFd<'_>) -> u64 {
+    counters::unsent(stream).unwrap_or(0)
+}
+
+/// How many bytes have arrived that were not taken.
+pub fn unread(stream: BorrowedFd<'_>) -> u64 {
+    rustix::io::ioctl_fionread(stream).unwrap_or(0)
+}
+
+/// Makes a close by whoever closes last a reset, or an ordinary close again.
+pub fn reset_on_close(stream: BorrowedFd<'_>, reset: Option<Reset>) {
+    let _ = rustix::net::sockopt::set_socket_linger(stream, reset.map(|Reset| Duration::ZERO));
+}
+
+/// That closing shall reset; see [`reset_on_close`].
+#[derive(Clone, Copy, Debug)]
+pub struct Reset;
+
+/// Repeats a call that a signal interrupted.
+fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(Errno::INTR) => {}
+            result => return result.map_err(io::Error::from),
+        }
+    }
+}
+
+/// Makes a descriptor fit for one thread that serves many: it never blocks, and
+/// no child inherits it.
+pub fn make_ours(fd: impl AsFd) -> io::Result<()> {
+    rustix::io::ioctl_fionbio(&fd, true)?;
+    Ok(rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC)?)
+}

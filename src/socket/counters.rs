@@ -1,0 +1,241 @@
+//! The kernel's counters: how many bytes this process, or any before it, took
+//! from a connection and gave to it.
+//!
+//! They are identities of the TCP stack, not statistics, and hold for
+//! connections that were accepted, without fast open and Multipath TCP: see
+//! [`counters`].
+
+use rustix::io::Errno;
+use std::io;
+use std::mem::{MaybeUninit, offset_of, size_of};
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::Duration;
+
+/// What the kernel knows of one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counters {
+    /// Bytes taken by whoever served the connection.
+    pub taken: u64,
+    /// Bytes given by whoever served the connection.
+    pub given: u64,
+    /// Who has ended.
+    pub phase: Phase,
+}
+
+/// Who has ended a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Nobody.
+    Open,
+    /// The peer: its end of file has arrived.
+    PeerEnded,
+    /// We: our end of file has been queued, whatever the peer did.
+    WeEnded,
+    /// Both, or a reset: the counters mean nothing any more.
+    Closed,
+}
+
+/// The head of `struct tcp_info` (linux/tcp.h), up to what is read here.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct TcpInfo {
+    state: u8,
+    _bytes: [u8; 7],
+    _timers: [u32; 11],
+    /// Milliseconds since data last arrived.
+    last_data_received: u32,
+    _more: [u32; 12],
+    _pacing: [u64; 2],
+    bytes_acknowledged: u64,
+    bytes_received: u64,
+}
+
+// The kernel only ever appends to the structure; these are its offsets.
+const _: () = assert!(offset_of!(TcpInfo, last_data_received) == 52);
+const _: () = assert!(offset_of!(TcpInfo, bytes_acknowledged) == 120);
+const _: () = assert!(size_of::<TcpInfo>() == 136);
+
+/// TCP's states, as `tcpi_state` numbers them (net/tcp_states.h).
+mod state {
+    pub(super) const FIN_WAIT_1: u8 = 4;
+    pub(super) const FIN_WAIT_2: u8 = 5;
+    pub(super) const TIME_WAIT: u8 = 6;
+    pub(super) const CLOSE: u8 = 7;
+    pub(super) const CLOSE_WAIT: u8 = 8;
+    pub(super) const LAST_ACK: u8 = 9;
+    pub(super) const CLOSING: u8 = 11;
+}
+
+/// Reads the counters of an accepted TCP connection.
+///
+/// Segments and acknowledgements arrive meanwhile, so the parts are read until
+/// they agree with themselves. The state has to agree too: the kernel reads it
+/// before it locks the socket and the numbers after, and a peer's end of file
+/// between the two would make `taken` one too many.
+///
+/// # Errors
+///
+/// `Unsupported` where the numbers do not hold: Multipath TCP, whose counters
+/// are one subflow's, and a listener with fast open, whose first bytes arrive
+/// uncounted. Otherwise what the kernel says.
+pub fn counters(connection: BorrowedFd<'_>) -> io::Result<Counters> {
+    if rustix::net::sockopt::socket_protocol(connection)? != Some(rustix::net::ipproto::TCP) {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    let mut before = info(connection)?;
+    loop {
+        let unread = rustix::io::ioctl_fionread(connection)?;
+        let unsent = unsent(connection)?;
+        let after = info(connection)?;
+        if before.settled() == after.settled() {
+            return Ok(reckon(after.settled(), unread, unsent));
+        }
+        before = after;
+    }
+}
+
+/// How long ago the peer was last heard.
+pub fn idle_time(connection: BorrowedFd<'_>) -> io::Result<Duration> {
+    Ok(Duration::from_millis(info(connection)?.last_data_received.into()))
+}
+
+impl TcpInfo {
+    fn settled(&self) -> (u8, u64, u64) {
+        (self.state, self.bytes_received, self.bytes_acknowledged)
+    }
+}
+
+/// An end of file counts as one byte in the stack's numbers, on either side.
+fn reckon((state, received, acknowledged): (u8, u64, u64), unread: u64, unsent: u64) -> Counters {
+    use state::{CLOSE, CLOSE_WAIT, CLOSING, FIN_WAIT_1, FIN_WAIT_2, LAST_ACK, TIME_WAIT};
+    let peer_ended = matches!(state, CLOSE_WAIT | LAST_ACK | CLOSING | TIME_WAIT);
+    let we_ended = matches!(state, FIN_WAIT_1 | FIN_WAIT_2 | CLOSING | LAST_ACK | TIME_WAIT);
+    Counters {
+        taken: received.wrapping_sub(unread).wrapping_sub(peer_ended.into()),
+        given: acknowledged.wrapping_add(unsent).wrapping_sub(we_ended.into()),
+        phase: match (state, we_ended, peer_ended) {
+            (CLOSE, ..) => Phase::Closed,
+            (_, true, _) => Phase::WeEnded,
+            (_, false, true) => Phase::PeerEnded,
+            (_, false, false) => Phase::Open,
+        },
+    }
+}
+
+fn info(connection: BorrowedFd<'_>) -> io::Result<TcpInfo> {
+    let mut info = MaybeUninit::<TcpInfo>::zeroed();
+    let mut length = libc::socklen_t::try_from(size_of::<TcpInfo>()).expect("136 fits");
+    // SAFETY: `info` has `length` writable bytes, and the kernel writes no more
+    // than that. Every bit pattern is a TcpInfo, also where it wrote less.
+    let result = unsafe {
+        libc::getsockopt(
+            connection.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            info.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    match result {
+        // SAFETY: all of it was zeroed, and any bytes make a TcpInfo.
+        0 => Ok(unsafe { info.assume_init() }),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// SIOCOUTQ: what was given and is not acknowledged yet, our end of file included.
+pub(super) fn unsent(connection: BorrowedFd<'_>) -> Result<u64, Errno> {
+    const SIOCOUTQ: rustix::ioctl::Opcode = libc::TIOCOUTQ as rustix::ioctl::Opcode;
+    // SAFETY: SIOCOUTQ writes one int, and nothing else.
+    let bytes = unsafe {
+        let getter = rustix::ioctl::Getter::<SIOCOUTQ, libc::c_int>::new();
+        rustix::ioctl::ioctl(connection, getter)
+    }?;
+    Ok(u64::try_from(bytes).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::{Shutdown, TcpListener, TcpStream};
+    use std::os::fd::AsFd;
+
+    fn connection() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (listener.accept().unwrap().0, peer)
+    }
+
+    fn expect(ours: &TcpStream, taken: u64, given: u64, phase: Phase) {
+        assert_eq!(counters(ours.as_fd()).unwrap(), Counters { taken, given, phase });
+    }
+
+    /// Waits until the kernel has seen the peer's end of file.
+    fn end_of_file(ours: &mut TcpStream) {
+        assert_eq!(ours.read(&mut [0; 1]).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_fresh_connection_has_taken_and_given_nothing() {
+        let (ours, _peer) = connection();
+        expect(&ours, 0, 0, Phase::Open);
+    }
+
+    #[test]
+    fn only_what_was_read_counts_as_taken() {
+        let (mut ours, mut peer) = connection();
+        peer.write_all(&[7; 1000]).unwrap();
+        ours.read_exact(&mut [0; 300]).unwrap();
+        ours.write_all(&[7; 500]).unwrap();
+        expect(&ours, 300, 500, Phase::Open);
+    }
+
+    #[test]
+    fn the_peers_end_of_file_is_no_byte() {
+        let (mut ours, mut peer) = connection();
+        peer.write_all(&[7; 100]).unwrap();
+        peer.shutdown(Shutdown::Write).unwrap();
+        ours.read_exact(&mut [0; 100]).unwrap();
+        end_of_file(&mut ours);
+        expect(&ours, 100, 0, Phase::PeerEnded);
+        ours.write_all(&[7; 50]).unwrap();
+        expect(&ours, 100, 50, Phase::PeerEnded);
+    }
+
+    #[test]
+    fn our_end_of_file_is_no_byte_acknowledged_or_not() {
+        let (mut ours, mut peer) = connection();
+        ours.write_all(&[7; 50]).unwrap();
+        ours.shutdown(Shutdown::Write).unwrap();
+        expect(&ours, 0, 50, Phase::WeEnded);
+        peer.read_exact(&mut [0; 50]).unwrap();
+        assert_eq!(peer.read(&mut [0; 1]).unwrap(), 0);
+        expect(&ours, 0, 50, Phase::WeEnded);
+    }
+
+    #[test]
+    fn a_connection_that_both_ended_is_closed() {
+        let (mut ours, peer) = connection();
+        drop(peer);
+        end_of_file(&mut ours);
+        ours.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(counters(ours.as_fd()).unwrap().phase, Phase::Closed);
+    }
+
+    #[test]
+    fn urgent_data_in_line_is_counted_like_any_other() {
+        let (mut ours, peer) = connection();
+        rustix::net::sockopt::set_socket_oobinline(&ours, true).unwrap();
+        rustix::net::send(&peer, b"abc", rustix::net::SendFlags::OOB).unwrap();
+        (&peer).write_all(b"def").unwrap();
+        ours.read_exact(&mut [0; 6]).unwrap();
+        expect(&ours, 6, 0, Phase::Open);
+    }
+
+    #[test]
+    fn counters_that_do_not_hold_are_refused() {
+        let (ours, _peer) = std::os::unix::net::UnixStream::pair().unwrap();
+        assert!(counters(ours.as_fd()).is_err());
+    }
+}
