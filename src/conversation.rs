@@ -108,3 +108,27 @@ pub struct Totals {
     /// Since it was accepted, also through predecessors.
     pub duration: Duration,
 }
+
+/// What the kernel counted of one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counters {
+    /// Bytes taken by whoever served the connection.
+    pub taken: u64,
+    /// Bytes given by whoever served the connection.
+    pub given: u64,
+    /// Who has ended.
+    pub phase: Phase,
+}
+
+/// Who has ended a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Nobody.
+    Open,
+    /// The peer: its end of file has arrived.
+    PeerEnded,
+    /// We: our end of file has been queued, whatever the peer did.
+    WeEnded,
+    /// Both, or a reset: the counters mean nothing any more.
+    Closed,
+}

@@ -11,4 +11,5 @@ pub mod config;
 pub mod conversation;
 pub mod echo;
 pub mod endpoint;
+pub mod keep;
 pub mod socket;

@@ -9,7 +9,7 @@ mod kind;
 mod listen;
 
 pub use accept::{Accepted, Shortage, accept, local, peer, prepare_listener, prepare_stream};
-pub use counters::{Counters, Phase, counters, idle_time};
+pub use counters::{counters, idle_time};
 pub use kind::{Kind, KindError, kind};
 pub use listen::{BindError, Manner, bind};
 

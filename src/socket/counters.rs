@@ -5,35 +5,12 @@
 //! connections that were accepted, without fast open and Multipath TCP: see
 //! [`counters`].
 
+use crate::conversation::{Counters, Phase};
 use rustix::io::Errno;
 use std::io;
 use std::mem::{MaybeUninit, offset_of, size_of};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
-
-/// What the kernel knows of one connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Counters {
-    /// Bytes taken by whoever served the connection.
-    pub taken: u64,
-    /// Bytes given by whoever served the connection.
-    pub given: u64,
-    /// Who has ended.
-    pub phase: Phase,
-}
-
-/// Who has ended a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// Nobody.
-    Open,
-    /// The peer: its end of file has arrived.
-    PeerEnded,
-    /// We: our end of file has been queued, whatever the peer did.
-    WeEnded,
-    /// Both, or a reset: the counters mean nothing any more.
-    Closed,
-}
 
 /// The head of `struct tcp_info` (linux/tcp.h), up to what is read here.
 #[repr(C)]

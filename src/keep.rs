@@ -1,0 +1,19 @@
+//! For the next process: what each conversation knows, in memory that outlives
+//! this one, and the verdict on what a predecessor left there.
+//!
+//! The kernel counts the bytes; a [`Record`] only says which of them have been
+//! answered. Nothing here reads a socket.
+
+#![expect(unsafe_code, reason = "memory shared with the next process is raw memory")]
+
+mod layout;
+mod memory;
+mod record;
+mod rules;
+mod verdict;
+
+pub use layout::{RECORDS, SLOT_SIZE, SLOTS};
+pub use memory::{Header, Memory, MemoryError, Slot, add};
+pub use record::{Done, Noted, ORDER, Record, Step};
+pub use rules::{Kept, RULES, RuleIndex};
+pub use verdict::{Verdict, verdict};
