@@ -6,7 +6,7 @@ use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, Protocol, SocketAddrUnix, SocketFlags, SocketType, ipproto, sockopt,
 };
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
@@ -37,6 +37,12 @@ fn open(listen: &Listen, manner: Manner) -> Result<OwnedFd, Errno> {
     let socket = match &listen.endpoint {
         Endpoint::Port(port) => open_port(listen.kind, *port, manner)?,
         Endpoint::Ip(address) => open_ip(listen.kind, *address, manner)?,
+        Endpoint::Link { address, port, interface } => {
+            let probe = make(AddressFamily::INET6, Kind::Datagram, None)?;
+            let scope = rustix::net::netdevice::name_to_index(&probe, interface)?;
+            let address = SocketAddrV6::new(*address, *port, 0, scope);
+            open_ip(listen.kind, address.into(), manner)?
+        }
         Endpoint::Path(path) => open_path(listen.kind, path)?,
         Endpoint::Abstract(name) => {
             let socket = make(AddressFamily::UNIX, listen.kind, None)?;
@@ -154,5 +160,15 @@ mod tests {
         let listen = stream(Endpoint::Ip("127.0.0.1:0".parse().unwrap()));
         let socket = bind(&listen, Manner { mptcp: true, ..MANNER }).unwrap();
         TcpStream::connect(("127.0.0.1", port(&socket))).unwrap();
+    }
+
+    #[test]
+    fn an_interface_is_found_by_its_name() {
+        let on = |interface: &str| {
+            let interface = interface.to_owned();
+            stream(Endpoint::Link { address: Ipv6Addr::LOCALHOST, port: 0, interface })
+        };
+        assert!(bind(&on("lo"), MANNER).is_ok());
+        assert_eq!(bind(&on("no-such-link"), MANNER).unwrap_err().errno, Errno::NODEV);
     }
 }
