@@ -1,15 +1,77 @@
 //! The numbers: what the operator may choose. A [`Config`] cannot exist with
-//! wrong numbers in it, so there is nothing to validate later.
+//! wrong numbers in it: each type carries its range, so there is nothing to
+//! validate later.
+
+mod amount;
+mod listen;
+mod rate;
+
+pub use amount::{Count, Size, Span, Unfit};
+pub use listen::{Listen, ListenError};
+pub use rate::{BURST, RATE_MAX, Rate};
 
 use crate::echo::{Protocol, Rule};
 use crate::endpoint::{Endpoint, Kind};
-use std::num::NonZeroU32;
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
 use std::time::Duration;
+
+/// As many conversations as the memory file has records for.
+pub type Connections = Count<1, 65_536>;
+/// The kernel cuts it down to `net.core.somaxconn`.
+pub type Backlog = Count<1, 65_535>;
+/// One read's worth: a slot of the memory file.
+pub type MessageMax = Size<1, 65_536>;
+/// 1 ms to 365 days; what is longer is off.
+pub type Idle = Span<1, 31_536_000_000>;
+/// 1 ms to 365 days; what is longer is off.
+pub type Lifetime = Span<1, 31_536_000_000>;
+/// 1 s to 1 day: shorter would cut off peers that are merely slow, longer would
+/// let those who never read keep what they hold.
+pub type Stall = Span<1_000, 86_400_000>;
+/// 0 to 1 hour; the service manager kills what takes longer than it allows.
+pub type Drain = Span<0, 3_600_000>;
+
+/// `--protocol`: the tutorial's.
+pub const PROTOCOL: Protocol = Protocol::Reply;
+/// `--suffix`: the tutorial's.
+pub const SUFFIX: &str = "-回传";
+/// `--exit-word`: the tutorial's.
+pub const EXIT_WORD: &str = "exit";
+/// `--message-max`: as much as a slot holds.
+pub const MESSAGE_MAX: MessageMax = MessageMax::literal(65_536);
+/// `--connections-max`: a little under what 32,768 descriptors allow.
+pub const CONNECTIONS_MAX: Connections = Connections::literal(15_000);
+/// `--backlog`: what `net.core.somaxconn` allows by default.
+pub const BACKLOG: Backlog = Backlog::literal(4_096);
+/// `--datagram-rate`: a person or a test is well under it, a reflected flood is not.
+pub const DATAGRAM_RATE: Rate = Rate::literal(1_000, 1_000);
+/// `--refuse-source-ports`: NFS, the one well-known victim beyond 1023 (CERT VU#417980).
+pub const REFUSED_SOURCE_PORTS: &[u16] = &[2049];
+/// `--stall-timeout`: a minute.
+pub const STALL_TIMEOUT: Stall = Stall::literal(60_000);
+/// `--drain-timeout`: a second.
+pub const DRAIN_TIMEOUT: Drain = Drain::literal(1_000);
+/// `--record-rate`: far below where the journal begins to drop silently.
+pub const RECORD_RATE: Rate = Rate::literal(20, 1_000);
+/// `--log-level`.
+pub const LOG_LEVEL: Level = Level::Info;
+
+/// Where echod listens when nobody said.
+pub fn default_listen() -> [Listen; 2] {
+    const PORT: u16 = 8080;
+    let stream = |address| Listen { kind: Kind::Stream, endpoint: address, protocol: None };
+    [
+        stream(Endpoint::Ip(SocketAddr::from((Ipv4Addr::LOCALHOST, PORT)))),
+        stream(Endpoint::Ip(SocketAddr::from((Ipv6Addr::LOCALHOST, PORT)))),
+    ]
+}
 
 /// Everything the operator chose.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Sockets that echod binds itself.
+    /// Sockets that echod binds itself, streams first, each kind in the order given.
     pub listen: Vec<Listen>,
     /// What a socket speaks whose name does not say.
     pub protocol: Protocol,
@@ -25,52 +87,85 @@ pub struct Config {
     pub mptcp: bool,
 }
 
-/// A socket that echod binds itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listen {
-    /// Stream, datagram or sequential packet.
-    pub kind: Kind,
-    /// Where.
-    pub endpoint: Endpoint,
-    /// What it speaks; [`Config::protocol`] if nothing was said.
-    pub protocol: Option<Protocol>,
+impl Default for Config {
+    /// What holds when the operator says nothing.
+    fn default() -> Self {
+        Self {
+            listen: Vec::new(),
+            protocol: PROTOCOL,
+            rule: Rule::new(SUFFIX.as_bytes(), EXIT_WORD.as_bytes(), MESSAGE_MAX.get())
+                .expect("the default rule keeps its own limits"),
+            limits: Limits::default(),
+            patience: Patience::default(),
+            records: Records::default(),
+            mptcp: false,
+        }
+    }
 }
 
 /// What a stranger can grow, and how far.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Conversations at once: 1–65,536.
-    pub connections: u32,
+    /// Conversations at once.
+    pub connections: Connections,
     /// Conversations at once of one source; none is no limit.
-    pub connections_per_source: Option<NonZeroU32>,
+    pub connections_per_source: Option<Connections>,
     /// Connections that wait to be accepted, on sockets that echod binds.
-    pub backlog: i32,
+    pub backlog: Backlog,
     /// Datagrams per second and source; none is no limit.
     pub datagram_rate: Option<Rate>,
-    /// UDP source ports that get no answer besides those below 1024.
-    pub refused_source_ports: Vec<u16>,
+    /// UDP source ports that get no answer besides those below 1024; ascending.
+    pub refused_source_ports: Ports,
 }
 
-/// So many in a second, after so many at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rate {
-    /// Per second.
-    pub per_second: u32,
-    /// At once.
-    pub burst: u32,
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: CONNECTIONS_MAX,
+            connections_per_source: None,
+            backlog: BACKLOG,
+            datagram_rate: Some(DATAGRAM_RATE),
+            refused_source_ports: Ports::new(REFUSED_SOURCE_PORTS.to_vec()),
+        }
+    }
+}
+
+impl From<Backlog> for i32 {
+    /// As listen(2) wants it.
+    fn from(backlog: Backlog) -> Self {
+        Self::try_from(backlog.get()).expect("a backlog has 16 bits")
+    }
 }
 
 /// How long echod waits for peers. None is for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
     /// Without a byte from the peer.
-    pub idle: Option<Duration>,
+    pub idle: Option<Idle>,
     /// For a peer to take an answer whole.
-    pub stall: Duration,
+    pub stall: Stall,
     /// From accept to the end.
-    pub lifetime: Option<Duration>,
+    pub lifetime: Option<Lifetime>,
     /// For conversations to end when nothing can keep them.
-    pub drain: Duration,
+    pub drain: Drain,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { idle: None, stall: STALL_TIMEOUT, lifetime: None, drain: DRAIN_TIMEOUT }
+    }
+}
+
+impl Patience {
+    /// [`idle`](Self::idle) as a duration.
+    pub fn idle(&self) -> Option<Duration> {
+        self.idle.map(Idle::get)
+    }
+
+    /// [`lifetime`](Self::lifetime) as a duration.
+    pub fn lifetime(&self) -> Option<Duration> {
+        self.lifetime.map(Lifetime::get)
+    }
 }
 
 /// How much is recorded.
@@ -78,8 +173,15 @@ pub struct Patience {
 pub struct Records {
     /// The least important kind of record that is written.
     pub level: Level,
-    /// How many conversations' begin and end records, in records.
+    /// How many conversations' begin and end records, in records; those beyond
+    /// it are only summed up.
     pub rate: Rate,
+}
+
+impl Default for Records {
+    fn default() -> Self {
+        Self { level: LOG_LEVEL, rate: RECORD_RATE }
+    }
 }
 
 /// How important a record is; from the journal's priorities.
@@ -93,4 +195,151 @@ pub enum Level {
     Info,
     /// Each message.
     Debug,
+}
+
+impl Level {
+    /// Every level, the most important first.
+    pub const ALL: [Self; 4] = [Self::Error, Self::Warning, Self::Info, Self::Debug];
+
+    /// The word of `--log-level`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Info => "info",
+            Self::Debug => "debug",
+        }
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Level {
+    type Err = Unfit;
+
+    fn from_str(word: &str) -> Result<Self, Unfit> {
+        Self::ALL
+            .into_iter()
+            .find(|level| level.name() == word)
+            .ok_or_else(|| Unfit::new("is no level", "error, warning, info and debug"))
+    }
+}
+
+/// Some ports, ascending and each once; none is allowed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ports(Vec<u16>);
+
+impl Ports {
+    /// Sorts them.
+    pub fn new(mut ports: Vec<u16>) -> Self {
+        ports.sort_unstable();
+        ports.dedup();
+        Self(ports)
+    }
+
+    /// The ports.
+    pub fn get(&self) -> &[u16] {
+        &self.0
+    }
+
+    /// Whether this is one of them.
+    pub fn contains(&self, port: u16) -> bool {
+        self.0.binary_search(&port).is_ok()
+    }
+}
+
+impl FromStr for Ports {
+    type Err = Unfit;
+
+    fn from_str(text: &str) -> Result<Self, Unfit> {
+        let unfit =
+            || Unfit::new("is no list of ports", "numbers from 1 to 65535, with commas or blanks,");
+        text.split(|c: char| c == ',' || c.is_ascii_whitespace())
+            .filter(|word| !word.is_empty())
+            .map(|word| word.parse::<Count<1, 65_535>>().map_err(|_| unfit()))
+            .map(|port| Ok(u16::try_from(port?.get()).expect("a port has 16 bits")))
+            .collect::<Result<_, _>>()
+            .map(Self::new)
+    }
+}
+
+impl fmt::Display for Ports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut comma = "";
+        for port in &self.0 {
+            write!(f, "{comma}{port}")?;
+            comma = ",";
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_the_designs() {
+        let config = Config::default();
+        assert_eq!(config.listen, []);
+        assert_eq!(config.protocol, Protocol::Reply);
+        assert_eq!(config.rule, Rule::new(b"-\xe5\x9b\x9e\xe4\xbc\xa0", b"exit", 65_536).unwrap());
+        assert_eq!(config.limits.connections.get(), 15_000);
+        assert_eq!(config.limits.connections_per_source, None);
+        assert_eq!(i32::from(config.limits.backlog), 4_096);
+        assert_eq!(config.limits.datagram_rate, Some(Rate::literal(1_000, 1_000)));
+        assert_eq!(config.limits.refused_source_ports.get(), [2049]);
+        assert_eq!(config.patience.idle(), None);
+        assert_eq!(config.patience.stall.get(), Duration::from_secs(60));
+        assert_eq!(config.patience.lifetime(), None);
+        assert_eq!(config.patience.drain.get(), Duration::from_secs(1));
+        assert_eq!(config.records, Records { level: Level::Info, rate: Rate::literal(20, 1_000) });
+        assert!(!config.mptcp);
+    }
+
+    #[test]
+    fn without_a_word_echod_listens_on_loopback() {
+        let [v4, v6] = default_listen();
+        assert_eq!((v4.kind, v4.to_string()), (Kind::Stream, "127.0.0.1:8080".into()));
+        assert_eq!((v6.kind, v6.to_string()), (Kind::Stream, "[::1]:8080".into()));
+    }
+
+    #[test]
+    fn levels_have_their_names() {
+        for level in Level::ALL {
+            assert_eq!(level.to_string().parse(), Ok(level));
+        }
+        assert_eq!(
+            "notice".parse::<Level>().unwrap_err().to_string(),
+            "is no level: error, warning, info and debug are allowed"
+        );
+    }
+
+    #[test]
+    fn ports_are_listed_with_commas_or_blanks() {
+        for (text, ports) in [
+            ("", &[][..]),
+            (" , ", &[]),
+            ("2049", &[2049]),
+            ("1900,53", &[53, 1900]),
+            ("1900 53\t53", &[53, 1900]),
+            ("1, 65535", &[1, 65_535]),
+        ] {
+            assert_eq!(text.parse::<Ports>().unwrap().get(), ports, "{text}");
+        }
+        for text in ["0", "65536", "x", "1-2", "1;2", "-1"] {
+            assert_eq!(
+                text.parse::<Ports>().unwrap_err().to_string(),
+                "is no list of ports: numbers from 1 to 65535, with commas or blanks, are allowed",
+                "{text}"
+            );
+        }
+        let ports: Ports = "1900,53".parse().unwrap();
+        assert_eq!(ports.to_string(), "53,1900");
+        assert!(ports.contains(53) && !ports.contains(54));
+    }
 }
