@@ -13,3 +13,4 @@ pub mod echo;
 pub mod endpoint;
 pub mod keep;
 pub mod socket;
+pub mod systemd;

@@ -1,0 +1,234 @@
+//! What the manager is told: readiness, numbers, signs of life.
+//!
+//! `sd-notify` sends, but its socket waits when the manager's queue is full, and
+//! one thread serves everybody. So the queue is asked for room first.
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use sd_notify::NotifyState;
+use std::ffi::OsString;
+use std::os::fd::BorrowedFd;
+use std::os::unix::net::UnixDatagram;
+use std::time::Duration;
+use std::{env, io};
+
+/// The service manager, if there is one. Without one, everything said to it is
+/// said to nobody and succeeds.
+///
+/// No error here is a reason to stop. `WouldBlock` means that the manager does
+/// not read at present and nothing was sent.
+#[derive(Clone, Debug)]
+pub struct Manager {
+    address: Option<OsString>,
+    watchdog: Option<Duration>,
+}
+
+impl Manager {
+    /// The manager of the environment (`NOTIFY_SOCKET`, `WATCHDOG_USEC`,
+    /// `WATCHDOG_PID`). Call it before the first thread starts.
+    ///
+    /// `sd-notify` reads `NOTIFY_SOCKET` again each time, so it must not change.
+    pub fn from_env() -> Self {
+        let watchdog = sd_notify::watchdog_enabled().filter(|interval| !interval.is_zero());
+        Self { address: env::var_os("NOTIFY_SOCKET").filter(|path| !path.is_empty()), watchdog }
+    }
+
+    /// Whether there is a manager to talk to.
+    pub fn is_there(&self) -> bool {
+        self.address.is_some()
+    }
+
+    /// How long the manager waits for a sign of life before it kills us; none if
+    /// it does not wait for any. [`alive`](Self::alive) belongs at half of it.
+    pub fn watchdog(&self) -> Option<Duration> {
+        self.watchdog
+    }
+
+    /// Every socket is being served. Waits up to a second for a busy manager,
+    /// because a start that is not reported counts as failed; after `WouldBlock`
+    /// say it again.
+    pub fn ready(&self) -> io::Result<()> {
+        self.tell(&[NotifyState::Ready], &[], READY_PATIENCE)
+    }
+
+    /// One line for `systemctl status`. Control characters are left out (a line
+    /// break would begin another assignment), and so is what exceeds 4,000 bytes
+    /// (the manager drops longer messages whole).
+    pub fn status(&self, line: &str) -> io::Result<()> {
+        self.tell(&[NotifyState::Status(&printable(line))], &[], Duration::ZERO)
+    }
+
+    /// The loop turns.
+    pub fn alive(&self) -> io::Result<()> {
+        self.tell(&[NotifyState::Watchdog], &[], Duration::ZERO)
+    }
+
+    /// We are about to leave.
+    pub fn stopping(&self) -> io::Result<()> {
+        self.tell(&[NotifyState::Stopping], &[], Duration::ZERO)
+    }
+
+    /// The start failed for this reason, an `errno`. Shown once we have left.
+    pub fn errno(&self, errno: u32) -> io::Result<()> {
+        self.tell(&[NotifyState::Errno(errno)], &[], Duration::ZERO)
+    }
+
+    /// Sends one message with descriptors, if the queue has room in time.
+    pub(super) fn tell(
+        &self,
+        words: &[NotifyState<'_>],
+        fds: &[BorrowedFd<'_>],
+        patience: Duration,
+    ) -> io::Result<()> {
+        let Some(address) = &self.address else { return Ok(()) };
+        let queue = UnixDatagram::unbound()?;
+        queue.connect(address)?;
+        if !happens(&queue, PollFlags::OUT, patience)? {
+            return Err(Errno::WOULDBLOCK.into());
+        }
+        if fds.is_empty() {
+            sd_notify::notify(words)
+        } else {
+            sd_notify::notify_with_fds(words, fds)
+        }
+    }
+}
+
+/// Whether this happens to the descriptor, or its end, within that time.
+pub(super) fn happens(
+    fd: &impl std::os::fd::AsFd,
+    event: PollFlags,
+    patience: Duration,
+) -> io::Result<bool> {
+    let patience = Timespec {
+        tv_sec: i64::try_from(patience.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: patience.subsec_nanos().into(),
+    };
+    let mut asked = [PollFd::new(fd, event)];
+    loop {
+        match poll(&mut asked, Some(&patience)) {
+            // Only a start or a test waits here, and a signal may restart the
+            // wait: there are few.
+            Err(Errno::INTR) => {}
+            other => return Ok(other? > 0),
+        }
+    }
+}
+
+fn printable(line: &str) -> String {
+    let mut text: String = line.chars().filter(|letter| !letter.is_control()).collect();
+    if text.len() > STATUS_MAX {
+        let end = (0..=STATUS_MAX).rev().find(|end| text.is_char_boundary(*end));
+        text.truncate(end.expect("the beginning is a boundary"));
+    }
+    text
+}
+
+/// In bytes. The manager drops datagrams of more than 4,096 without a word to us.
+const STATUS_MAX: usize = 4_000;
+const READY_PATIENCE: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::systemd::environment::{self, Environment};
+    use std::time::Instant;
+
+    struct Fake {
+        environment: Environment,
+        socket: UnixDatagram,
+        _place: tempfile::TempDir,
+    }
+
+    fn fake() -> Fake {
+        let environment = environment::lock();
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("notify");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        environment.set("NOTIFY_SOCKET", path.to_str().unwrap());
+        Fake { environment, socket, _place: place }
+    }
+
+    impl Fake {
+        fn heard(&self) -> String {
+            let mut buffer = [0; 8192];
+            let length = self.socket.recv(&mut buffer).unwrap();
+            String::from_utf8(buffer[..length].to_vec()).unwrap()
+        }
+    }
+
+    #[test]
+    fn each_word_is_one_message() {
+        let fake = fake();
+        let manager = Manager::from_env();
+        assert!(manager.is_there());
+        manager.ready().unwrap();
+        manager.status("3 conversations").unwrap();
+        manager.alive().unwrap();
+        manager.stopping().unwrap();
+        manager.errno(98).unwrap();
+        let heard: Vec<_> = (0..5).map(|_| fake.heard()).collect();
+        let said = ["READY=1\n", "STATUS=3 conversations\n", "WATCHDOG=1\n", "STOPPING=1\n"];
+        assert_eq!(heard[..4], said);
+        assert_eq!(heard[4], "ERRNO=98\n");
+    }
+
+    #[test]
+    fn a_status_stays_one_short_line() {
+        let fake = fake();
+        let manager = Manager::from_env();
+        manager.status("one\nREADY=1\r\u{1b}[2J\u{85}two").unwrap();
+        assert_eq!(fake.heard(), "STATUS=oneREADY=1[2Jtwo\n");
+        manager.status(&"传".repeat(1334)).unwrap();
+        assert_eq!(fake.heard().len(), "STATUS=\n".len() + 3999);
+        manager.status(&"x".repeat(4000)).unwrap();
+        assert_eq!(fake.heard().len(), "STATUS=\n".len() + 4000);
+    }
+
+    #[test]
+    fn a_manager_that_does_not_read_delays_nothing() {
+        let fake = fake();
+        let manager = Manager::from_env();
+        let begin = Instant::now();
+        let error = (0..100_000).find_map(|_| manager.alive().err()).expect("a queue has an end");
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        assert!(begin.elapsed() < Duration::from_secs(20));
+        fake.heard();
+        manager.alive().unwrap();
+    }
+
+    #[test]
+    fn a_manager_that_is_gone_is_an_error_and_no_more() {
+        let fake = fake();
+        let manager = Manager::from_env();
+        drop(fake.socket);
+        assert_eq!(manager.ready().unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        assert!(manager.alive().is_err());
+    }
+
+    #[test]
+    fn without_a_manager_everything_succeeds() {
+        let environment = environment::lock();
+        environment.clear("NOTIFY_SOCKET");
+        let manager = Manager::from_env();
+        assert!(!manager.is_there());
+        manager.ready().unwrap();
+        manager.status("nobody hears this").unwrap();
+    }
+
+    #[test]
+    fn the_watchdog_is_ours_or_nobodys() {
+        let fake = fake();
+        let watchdog = |usec: &str, pid: &str| {
+            fake.environment.set("WATCHDOG_USEC", usec);
+            fake.environment.set("WATCHDOG_PID", pid);
+            Manager::from_env().watchdog()
+        };
+        let own = std::process::id().to_string();
+        assert_eq!(watchdog("2000000", &own), Some(Duration::from_secs(2)));
+        assert_eq!(watchdog("2000000", "1"), None);
+        assert_eq!(watchdog("0", &own), None);
+        assert_eq!(watchdog("soon", &own), None);
+    }
+}
