@@ -1,5 +1,5 @@
 //! The service manager: what it hands over at the start ([`inherit`]), what it
-//! is told ([`Manager`]), and what it keeps for the next process.
+//! is told ([`Manager`]), and what it keeps for the next process ([`Store`]).
 //!
 //! Nothing here knows what a conversation is: connections go into the store
 //! with three numbers, and come back with them. Nothing here writes a record.
@@ -9,20 +9,24 @@
     reason = "descriptors arrive as numbers, and rustix cannot peek from an offset"
 )]
 
+mod bag;
 #[cfg(test)]
-mod environment;
+mod fake;
 mod inherit;
+mod ledger;
+mod no_place;
 mod notify;
+mod store;
 
+pub use bag::{Entry, Peeked, peek};
 pub use inherit::{Hand, InheritError, Inherited, inherit};
+pub use ledger::{BagNumber, Tally};
+pub use no_place::NoPlace;
 pub use notify::Manager;
+pub use store::Store;
 
 /// The name under which the manager keeps the memory file.
 pub const MEMORY_NAME: &str = "echod-memory";
 
-/// The name under which the manager keeps the bag of this number.
-fn bag_name(number: u32) -> String {
-    format!("{BAG_PREFIX}{number}")
-}
-
+/// What the names of bags begin with; a number follows.
 const BAG_PREFIX: &str = "echod-bag-";

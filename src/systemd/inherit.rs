@@ -2,7 +2,7 @@
 //! predecessor left in the store. `listenfd` takes the descriptors; it has no
 //! word for their names and none for a number that is wrong, so those are here.
 
-use super::{BAG_PREFIX, MEMORY_NAME, bag_name};
+use super::{BAG_PREFIX, BagNumber, MEMORY_NAME};
 use listenfd::ListenFd;
 use rustix::fs::{FileType, fstat};
 use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd, ioctl_fionbio};
@@ -28,7 +28,7 @@ pub struct Hand {
     /// The predecessor's memory file: not yet looked at.
     pub memory: Option<OwnedFd>,
     /// The read ends of the predecessor's bags, with their numbers.
-    pub bags: Vec<(u32, OwnedFd)>,
+    pub bags: Vec<(BagNumber, OwnedFd)>,
     /// Memory files besides the newest: closed, since nobody can say whose
     /// records they hold.
     pub memories_dropped: usize,
@@ -224,7 +224,7 @@ impl Hand {
 /// What a name says that a descriptor is.
 enum Role {
     Memory,
-    Bag(u32),
+    Bag(BagNumber),
     Socket,
 }
 
@@ -233,8 +233,8 @@ impl Role {
         if name == MEMORY_NAME {
             return Self::Memory;
         }
-        match name.strip_prefix(BAG_PREFIX).map(str::parse) {
-            Some(Ok(number)) if bag_name(number) == name => Self::Bag(number),
+        match name.strip_prefix(BAG_PREFIX).map(|number| number.parse().map(BagNumber)) {
+            Some(Ok(bag)) if bag.to_string() == name => Self::Bag(bag),
             _ => Self::Socket,
         }
     }
@@ -379,7 +379,7 @@ mod tests {
         ];
         let hand = handed(given).unwrap();
         assert!(hand.memory.is_some());
-        assert_eq!(hand.bags[0].0, 12);
+        assert_eq!(hand.bags[0].0, BagNumber(12));
         assert_eq!(hand.bags.len(), 1);
         let names: Vec<_> = hand.sockets.iter().map(|socket| &socket.name[..]).collect();
         assert_eq!(names, ["reply", "echod-bag-x", "echod-bag-007"]);
@@ -430,7 +430,7 @@ mod tests {
 
     #[test]
     fn the_environment_is_taken_once() {
-        let environment = crate::systemd::environment::lock();
+        let environment = crate::systemd::fake::environment();
         let (ours, _theirs) = UnixStream::pair().unwrap();
         let number = fcntl_dupfd_cloexec(&ours, 600).unwrap().into_raw_fd().to_string();
         environment.set("LISTEN_FDS", "1");

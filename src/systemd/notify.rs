@@ -7,8 +7,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use sd_notify::NotifyState;
 use std::ffi::OsString;
-use std::os::fd::BorrowedFd;
-use std::os::unix::net::UnixDatagram;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::time::Duration;
 use std::{env, io};
 
@@ -73,6 +73,14 @@ impl Manager {
         self.tell(&[NotifyState::Errno(errno)], &[], Duration::ZERO)
     }
 
+    /// Whether the manager has read all that it was sent within that time.
+    pub(super) fn barrier(&self, patience: Duration) -> io::Result<bool> {
+        let (ours, theirs) = UnixStream::pair()?;
+        self.tell(&[NotifyState::Custom("BARRIER=1")], &[theirs.as_fd()], patience)?;
+        drop(theirs);
+        happens(&ours, PollFlags::empty(), patience)
+    }
+
     /// Sends one message with descriptors, if the queue has room in time.
     pub(super) fn tell(
         &self,
@@ -95,11 +103,7 @@ impl Manager {
 }
 
 /// Whether this happens to the descriptor, or its end, within that time.
-pub(super) fn happens(
-    fd: &impl std::os::fd::AsFd,
-    event: PollFlags,
-    patience: Duration,
-) -> io::Result<bool> {
+pub(super) fn happens(fd: &impl AsFd, event: PollFlags, patience: Duration) -> io::Result<bool> {
     let patience = Timespec {
         tv_sec: i64::try_from(patience.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: patience.subsec_nanos().into(),
@@ -131,7 +135,7 @@ const READY_PATIENCE: Duration = Duration::from_secs(1);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::systemd::environment::{self, Environment};
+    use crate::systemd::fake::{Environment, environment};
     use std::time::Instant;
 
     struct Fake {
@@ -141,7 +145,7 @@ mod tests {
     }
 
     fn fake() -> Fake {
-        let environment = environment::lock();
+        let environment = environment();
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("notify");
         let socket = UnixDatagram::bind(&path).unwrap();
@@ -209,7 +213,7 @@ mod tests {
 
     #[test]
     fn without_a_manager_everything_succeeds() {
-        let environment = environment::lock();
+        let environment = environment();
         environment.clear("NOTIFY_SOCKET");
         let manager = Manager::from_env();
         assert!(!manager.is_there());

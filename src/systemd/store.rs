@@ -1,0 +1,590 @@
+//! The manager's store of descriptors: what we put there outlives us.
+//!
+//! One entry in the store for each connection would be quadratic in the manager
+//! (73 s of its time for 15,000), so connections go into bags of 250, and the
+//! manager sees one message for each bag.
+
+use super::bag::{self, Entry};
+use super::ledger::{BagNumber, Ledger, Tally};
+use super::no_place::NoPlace;
+use super::notify::{Manager, happens};
+use super::{Hand, MEMORY_NAME};
+use rustix::event::PollFlags;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::Errno;
+use sd_notify::NotifyState;
+use std::collections::BTreeMap;
+use std::io;
+use std::time::{Duration, Instant};
+
+/// The store, with its bags. It belongs to the one thread that serves.
+#[derive(Debug)]
+pub struct Store {
+    manager: Manager,
+    bags: Ledger,
+    /// Our ends of our own bags, not of a predecessor's: they show whether the
+    /// manager has the others.
+    ends: BTreeMap<BagNumber, OwnedFd>,
+    /// The bag that takes connections.
+    open: Option<BagNumber>,
+    next: u32,
+    in_flight_max: u64,
+    resting_until: Option<Instant>,
+}
+
+impl Store {
+    /// Opens the store, if there is one: a manager that has none, or a full one,
+    /// drops what it is sent without a word, and a first bag shows it. That is
+    /// awaited for up to a second; of a manager that has not answered by then
+    /// the best is assumed, and [`is_kept`](Self::is_kept) knows better later.
+    ///
+    /// `memory` is a new memory file, and none if the hand's is still in use: that
+    /// one lies in the store already. A new one replaces any other, and is stored
+    /// before any bag, for a bag without memory is worth little.
+    /// `descriptors_max` is the soft `RLIMIT_NOFILE`.
+    ///
+    /// A store in which something was found is one, even if it takes no more.
+    pub fn open(
+        manager: &Manager,
+        hand: &Hand,
+        memory: Option<BorrowedFd<'_>>,
+        descriptors_max: u64,
+        now: Instant,
+    ) -> Option<Self> {
+        if !manager.is_there() {
+            return None;
+        }
+        let last = hand.bags.iter().map(|(bag, _)| bag.0).max();
+        let mut store = Self {
+            manager: manager.clone(),
+            bags: Ledger::default(),
+            ends: BTreeMap::new(),
+            open: None,
+            next: last.map_or(1, |last| last.wrapping_add(1)),
+            in_flight_max: descriptors_max,
+            resting_until: None,
+        };
+        let works = store.begin(memory).is_ok();
+        if !works {
+            store.resting_until = Some(now + REST);
+        }
+        (works || last.is_some() || hand.memory.is_some()).then_some(store)
+    }
+
+    fn begin(&mut self, memory: Option<BorrowedFd<'_>>) -> Result<(), NoPlace> {
+        if let Some(memory) = memory {
+            let words = [NotifyState::FdStoreRemove, NotifyState::FdName(MEMORY_NAME)];
+            self.manager.tell(&words, &[], START_PATIENCE).map_err(NoPlace::Manager)?;
+            self.keep(memory, MEMORY_NAME, START_PATIENCE).map_err(NoPlace::Manager)?;
+        }
+        let bag = self.open_bag(START_PATIENCE)?;
+        // That it is late, or cannot be asked, proves nothing.
+        let _ = self.manager.barrier(START_PATIENCE);
+        if self.is_kept(bag) {
+            return Ok(());
+        }
+        self.open = None;
+        self.forget(bag);
+        Err(NoPlace::NotKept)
+    }
+
+    /// Goes on with a predecessor's bags, once it is known which of their
+    /// connections live: of one that lies in two bags only one counts. Those
+    /// with none alive are removed from the store.
+    pub fn resume(&mut self, bags: impl IntoIterator<Item = (BagNumber, Tally)>) {
+        for (bag, tally) in bags {
+            self.bags.resume(bag, tally);
+        }
+        self.sweep();
+    }
+
+    /// Puts a connection where the next process finds it. Do it before the first
+    /// read, and write the record before: a killed process leaves what it has
+    /// done so far.
+    ///
+    /// It waits for nobody. After an error the conversation is served all the
+    /// same, and for a second every other gets [`NoPlace::Resting`] at once.
+    pub fn add(
+        &mut self,
+        connection: BorrowedFd<'_>,
+        entry: Entry,
+        now: Instant,
+    ) -> Result<BagNumber, NoPlace> {
+        if self.is_resting(now) {
+            return Err(NoPlace::Resting);
+        }
+        let place = self.put(connection, entry);
+        if place.is_err() {
+            self.resting_until = Some(now + REST);
+        }
+        place
+    }
+
+    fn put(&mut self, connection: BorrowedFd<'_>, entry: Entry) -> Result<BagNumber, NoPlace> {
+        let mut bag = match self.open {
+            Some(bag) if self.bags.total(bag) < BAG_MAX => bag,
+            _ => self.open_bag(Duration::ZERO)?,
+        };
+        let mut done = bag::put(&self.ends[&bag], connection, entry);
+        // Full before 250, where the kernel's send buffers are small.
+        if done == Err(Errno::AGAIN) && self.bags.total(bag) > 0 {
+            bag = self.open_bag(Duration::ZERO)?;
+            done = bag::put(&self.ends[&bag], connection, entry);
+        }
+        match done {
+            Ok(()) => {
+                self.bags.put(bag);
+                Ok(bag)
+            }
+            Err(Errno::PIPE | Errno::CONNRESET) => {
+                self.lose(bag);
+                Err(NoPlace::NotKept)
+            }
+            Err(Errno::TOOMANYREFS) => Err(NoPlace::InFlight),
+            Err(error) => Err(NoPlace::Kernel(error.into())),
+        }
+    }
+
+    /// Opens a bag, and seals the one before it.
+    fn open_bag(&mut self, patience: Duration) -> Result<BagNumber, NoPlace> {
+        let (ours, theirs) = bag::pair().map_err(|error| NoPlace::Kernel(error.into()))?;
+        let bag = BagNumber(self.next);
+        self.keep(theirs.as_fd(), &bag.to_string(), patience).map_err(NoPlace::Manager)?;
+        self.next = self.next.wrapping_add(1);
+        self.bags.open(bag);
+        self.ends.insert(bag, ours);
+        if let Some(full) = self.open.replace(bag) {
+            self.bags.seal(full);
+        }
+        self.notice_lost();
+        self.sweep();
+        Ok(bag)
+    }
+
+    /// A bag can be filled before the manager has so much as seen it, and drops
+    /// it: so all are looked at whenever another is opened.
+    fn notice_lost(&mut self) {
+        let lost: Vec<_> =
+            self.ends.iter().filter(|(_, end)| is_closed(end)).map(|(bag, _)| *bag).collect();
+        for bag in lost {
+            self.lose(bag);
+        }
+    }
+
+    fn lose(&mut self, bag: BagNumber) {
+        self.open.take_if(|open| *open == bag);
+        self.ends.remove(&bag);
+        self.bags.lose(bag);
+    }
+
+    fn forget(&mut self, bag: BagNumber) {
+        self.ends.remove(&bag);
+        self.bags.forget(bag);
+    }
+
+    /// The conversation of a connection in this bag is over. Shut the connection
+    /// down and take it out of epoll before it is closed: the copy in the bag
+    /// hides a close from the peer, and keeps a registration alive.
+    pub fn remove(&mut self, bag: BagNumber) {
+        self.bags.end(bag);
+        self.sweep();
+    }
+
+    /// The bag whose living connections had better be moved, if any: its dead
+    /// are too many, or the manager has lost it.
+    pub fn sparse(&self, now: Instant) -> Option<BagNumber> {
+        if self.is_resting(now) { None } else { self.bags.sparse(self.in_flight_max) }
+    }
+
+    /// Puts a bag's living connections, all of them, into the open bag, and
+    /// removes the old one once all have moved. Returns which records' connections
+    /// now lie where; where there was no place, the rest stay where they are.
+    ///
+    /// Killed half-way, some connections are in two bags, which a successor sees
+    /// by their ids.
+    pub fn compact<'fd>(
+        &mut self,
+        bag: BagNumber,
+        living: impl IntoIterator<Item = (BorrowedFd<'fd>, Entry)>,
+        now: Instant,
+    ) -> Vec<(u32, BagNumber)> {
+        let mut moved = Vec::new();
+        for (connection, entry) in living {
+            let Ok(place) = self.add(connection, entry, now) else { break };
+            self.bags.end(bag);
+            moved.push((entry.record, place));
+        }
+        self.sweep();
+        moved
+    }
+
+    /// Whether what lies in this bag outlives us. Ask before leaving: a manager
+    /// that has no store, or has lost it, has closed the bag, and then the
+    /// conversations in it must be brought to an end.
+    pub fn is_kept(&self, bag: BagNumber) -> bool {
+        self.bags.has(bag) && !self.ends.get(&bag).is_some_and(is_closed)
+    }
+
+    fn is_resting(&self, now: Instant) -> bool {
+        self.resting_until.is_some_and(|until| now < until)
+    }
+
+    fn keep(&self, fd: BorrowedFd<'_>, name: &str, patience: Duration) -> io::Result<()> {
+        // With the default of 1 the manager would drop a bag when our end of it
+        // closes: when we die, which is what it is for.
+        let unwatched = NotifyState::Custom("FDPOLL=0");
+        let words = [NotifyState::FdStore, NotifyState::FdName(name), unwatched];
+        self.manager.tell(&words, &[fd], patience)
+    }
+
+    /// Removes bags that nobody needs. One that the manager has no time for stays
+    /// in the book and is tried again with the next.
+    fn sweep(&mut self) {
+        while let Some(bag) = self.bags.empty() {
+            let name = bag.to_string();
+            let words = [NotifyState::FdStoreRemove, NotifyState::FdName(&name)];
+            if self.manager.tell(&words, &[], Duration::ZERO).is_err() {
+                return;
+            }
+            self.forget(bag);
+        }
+    }
+}
+
+/// Whether nobody has the other end.
+fn is_closed(end: &OwnedFd) -> bool {
+    happens(end, PollFlags::empty(), Duration::ZERO).unwrap_or(false)
+}
+
+/// Connections in one bag. The kernel's default send buffer holds 278.
+const BAG_MAX: u32 = 250;
+/// How long nothing is tried after there was no place.
+const REST: Duration = Duration::from_secs(1);
+/// How long the start waits for the manager. It answers within 6 ms.
+const START_PATIENCE: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::systemd::fake::{Fake, keeping};
+    use crate::systemd::peek;
+    use std::io::{Read as _, Write as _};
+    use std::os::unix::net::UnixStream;
+
+    const PLENTY: u64 = 1 << 20;
+
+    /// Which bag, and what was put there, by a daemon that has just begun.
+    struct Scene {
+        fake: Fake,
+        store: Store,
+        now: Instant,
+    }
+
+    fn open(fake: &Fake, hand: &Hand, now: Instant) -> Option<Store> {
+        let memory = tempfile::tempfile().unwrap();
+        Store::open(&fake.manager(), hand, Some(memory.as_fd()), PLENTY, now)
+    }
+
+    fn scene(store_max: usize) -> Scene {
+        let fake = keeping(store_max);
+        let now = Instant::now();
+        let store = open(&fake, &Hand::default(), now).expect("there is a store");
+        Scene { fake, store, now }
+    }
+
+    fn entry(id: u64) -> Entry {
+        Entry { id, record: u32::try_from(id).unwrap(), protocol: 1 }
+    }
+
+    impl Scene {
+        fn add(&mut self, id: u64) -> Result<BagNumber, NoPlace> {
+            let (ours, _theirs) = UnixStream::pair().unwrap();
+            self.store.add(ours.as_fd(), entry(id), self.now)
+        }
+
+        fn stored(&self) -> Vec<String> {
+            self.store.manager.barrier(Duration::from_secs(20)).unwrap();
+            self.fake.stored().into_iter().map(|(name, _)| name).collect()
+        }
+
+        fn ids(&self, bag: BagNumber) -> Vec<u64> {
+            self.stored();
+            let stored = self.fake.stored().into_iter();
+            let bags = stored.filter(|(name, _)| *name == bag.to_string());
+            bags.flat_map(|(_, fd)| peek(&fd).unwrap().entries).map(|(entry, _)| entry.id).collect()
+        }
+    }
+
+    #[test]
+    fn the_memory_is_stored_before_any_bag() {
+        let scene = scene(8);
+        assert_eq!(scene.stored(), ["echod-memory", "echod-bag-1"]);
+        let said = scene.fake.heard();
+        assert_eq!(said[0], "FDSTOREREMOVE=1\nFDNAME=echod-memory\n");
+        assert_eq!(said[1], "FDSTORE=1\nFDNAME=echod-memory\nFDPOLL=0\n");
+        assert_eq!(said[2], "FDSTORE=1\nFDNAME=echod-bag-1\nFDPOLL=0\n");
+    }
+
+    #[test]
+    fn a_manager_without_a_store_is_found_out() {
+        let fake = keeping(0);
+        assert!(open(&fake, &Hand::default(), Instant::now()).is_none());
+    }
+
+    #[test]
+    fn a_store_with_room_for_the_memory_only_is_none() {
+        let fake = keeping(1);
+        assert!(open(&fake, &Hand::default(), Instant::now()).is_none());
+    }
+
+    #[test]
+    fn without_a_manager_there_is_no_store() {
+        let _environment = crate::systemd::fake::environment();
+        let manager = Manager::from_env();
+        assert!(Store::open(&manager, &Hand::default(), None, PLENTY, Instant::now()).is_none());
+    }
+
+    #[test]
+    fn a_full_store_that_held_something_is_one_and_rests() {
+        let fake = keeping(0);
+        let (_, read) = bag::pair().unwrap();
+        let hand = Hand { bags: vec![(BagNumber(7), read)], ..Hand::default() };
+        let now = Instant::now();
+        let store = open(&fake, &hand, now).expect("something came from a store");
+        let mut scene = Scene { fake, store, now };
+        assert!(matches!(scene.add(1), Err(NoPlace::Resting)));
+        scene.now += REST;
+        scene.fake.keep_at_most(8);
+        assert_eq!(scene.add(1).unwrap(), BagNumber(9), "8 was tried at the start");
+    }
+
+    #[test]
+    fn a_connection_in_the_store_outlives_us() {
+        let mut scene = scene(8);
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let bag = scene.store.add(ours.as_fd(), entry(1), scene.now).unwrap();
+        drop((ours, scene.store));
+        let stored = scene.fake.stored();
+        let (_, fd) = stored.iter().find(|(name, _)| *name == bag.to_string()).unwrap();
+        let (found, fd) = peek(fd).unwrap().entries.pop().unwrap();
+        assert_eq!(found, entry(1));
+        UnixStream::from(fd).write_all(b"x").unwrap();
+        theirs.read_exact(&mut [0]).unwrap();
+    }
+
+    #[test]
+    fn the_251st_connection_opens_the_second_bag() {
+        let mut scene = scene(8);
+        for id in 1..=250 {
+            assert_eq!(scene.add(id).unwrap(), BagNumber(1));
+        }
+        assert_eq!(scene.add(251).unwrap(), BagNumber(2));
+        assert_eq!(scene.ids(BagNumber(1)), (1..=250).collect::<Vec<_>>());
+        assert_eq!(scene.ids(BagNumber(2)), [251]);
+    }
+
+    #[test]
+    fn a_bag_that_is_full_early_is_followed_by_another() {
+        let mut scene = scene(64);
+        let end = &scene.store.ends[&BagNumber(1)];
+        rustix::net::sockopt::set_socket_send_buffer_size(end, 4608).unwrap();
+        let second = (1..250).find(|id| scene.add(*id).unwrap() == BagNumber(2));
+        let second = second.expect("so small a buffer is soon full");
+        assert_eq!(scene.ids(BagNumber(1)), (1..second).collect::<Vec<_>>());
+        assert_eq!(scene.ids(BagNumber(2)), [second]);
+    }
+
+    #[test]
+    fn a_sealed_bag_without_living_leaves_the_store() {
+        let mut scene = scene(8);
+        for id in 1..=251 {
+            scene.add(id).unwrap();
+        }
+        for _ in 1..=249 {
+            scene.store.remove(BagNumber(1));
+        }
+        assert_eq!(scene.stored(), ["echod-memory", "echod-bag-1", "echod-bag-2"]);
+        scene.store.remove(BagNumber(1));
+        scene.store.remove(BagNumber(2));
+        assert_eq!(scene.stored(), ["echod-memory", "echod-bag-2"]);
+        assert_eq!(scene.store.ends.len(), 1);
+    }
+
+    #[test]
+    fn a_bag_whose_last_conversation_ended_before_it_was_full_goes_when_it_is() {
+        let mut scene = scene(8);
+        for id in 1..=250 {
+            let bag = scene.add(id).unwrap();
+            scene.store.remove(bag);
+        }
+        assert_eq!(scene.stored(), ["echod-memory", "echod-bag-1"]);
+        scene.add(251).unwrap();
+        assert_eq!(scene.stored(), ["echod-memory", "echod-bag-2"]);
+    }
+
+    #[test]
+    fn a_hundred_thousand_short_conversations_leave_one_bag() {
+        let mut scene = scene(8);
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        for id in 1..=100_000 {
+            // A full queue of the fake's is not this test's concern.
+            scene.now += REST;
+            if let Ok(bag) = scene.store.add(ours.as_fd(), entry(id), scene.now) {
+                scene.store.remove(bag);
+            }
+        }
+        scene.stored();
+        scene.now += REST;
+        scene.add(100_001).unwrap();
+        scene.store.sweep();
+        assert_eq!(scene.stored().len(), 2);
+    }
+
+    #[test]
+    fn a_bag_that_the_manager_dropped_has_no_place_and_rests_for_a_second() {
+        let mut scene = scene(8);
+        scene.add(1).unwrap();
+        scene.stored();
+        scene.fake.keep_at_most(0);
+        assert!(!scene.store.is_kept(BagNumber(1)));
+        assert!(matches!(scene.add(2), Err(NoPlace::NotKept)));
+        let heard = scene.fake.heard().len();
+        assert!(matches!(scene.add(3), Err(NoPlace::Resting)));
+        scene.now += REST.checked_sub(Duration::from_nanos(1)).unwrap();
+        assert!(matches!(scene.add(3), Err(NoPlace::Resting)));
+        assert_eq!(scene.store.sparse(scene.now), None);
+        scene.stored();
+        assert_eq!(scene.fake.heard().len(), heard + 1, "only this test's barrier");
+        scene.now += Duration::from_nanos(1);
+        scene.fake.keep_at_most(8);
+        assert_eq!(scene.add(3).unwrap(), BagNumber(2));
+    }
+
+    #[test]
+    fn what_lay_in_a_lost_bag_can_be_saved() {
+        let mut scene = scene(8);
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let lost = scene.store.add(ours.as_fd(), entry(1), scene.now).unwrap();
+        scene.stored();
+        scene.fake.keep_at_most(0);
+        scene.fake.keep_at_most(8);
+        assert!(scene.add(2).is_err());
+        scene.now += REST;
+        assert_eq!(scene.store.sparse(scene.now), Some(lost));
+        let moved = scene.store.compact(lost, [(ours.as_fd(), entry(1))], scene.now);
+        assert_eq!(moved, [(1, BagNumber(2))]);
+        assert!(scene.store.is_kept(BagNumber(2)));
+        assert_eq!(scene.store.sparse(scene.now), None);
+        assert_eq!(scene.ids(BagNumber(2)), [1]);
+    }
+
+    #[test]
+    fn bags_filled_before_the_manager_drops_them_are_noticed_later() {
+        let mut scene = scene(2);
+        scene.fake.pause();
+        for id in 1..=251 {
+            scene.add(id).unwrap();
+        }
+        scene.fake.go_on();
+        assert_eq!(scene.stored(), ["echod-memory", "echod-bag-1"]);
+        assert!(scene.store.is_kept(BagNumber(1)));
+        assert!(!scene.store.is_kept(BagNumber(2)));
+        scene.store.notice_lost();
+        assert_eq!(scene.store.sparse(scene.now), Some(BagNumber(2)));
+    }
+
+    #[test]
+    fn a_manager_that_does_not_read_gives_no_place_and_delays_nobody() {
+        let mut scene = scene(64);
+        scene.fake.pause();
+        while scene.store.manager.alive().is_ok() {}
+        let outcomes: Vec<_> = (1..=251).map(|id| scene.add(id)).collect();
+        assert!(outcomes[..250].iter().all(Result::is_ok));
+        assert!(matches!(outcomes[250], Err(NoPlace::Manager(_))));
+        scene.fake.go_on();
+        scene.stored();
+        scene.now += REST;
+        assert_eq!(scene.add(251).unwrap(), BagNumber(2), "the number was not used up");
+    }
+
+    #[test]
+    fn a_bag_that_could_not_be_removed_is_removed_with_the_next() {
+        let mut scene = scene(8);
+        scene.store.resume([1, 2].map(|n| (BagNumber(100 + n), Tally { live: 1, total: 9 })));
+        scene.fake.pause();
+        while scene.store.manager.alive().is_ok() {}
+        scene.store.remove(BagNumber(101));
+        scene.fake.go_on();
+        scene.stored();
+        scene.store.remove(BagNumber(102));
+        scene.stored();
+        let said = scene.fake.heard();
+        let removed = |bag: &str| said.contains(&format!("FDSTOREREMOVE=1\nFDNAME={bag}\n"));
+        assert!(removed("echod-bag-101") && removed("echod-bag-102"));
+    }
+
+    #[test]
+    fn sparse_bags_become_one() {
+        let mut scene = scene(8);
+        // The last connection of each of four bags lives on.
+        let living: Vec<_> = (0..4).map(|_| UnixStream::pair().unwrap()).collect();
+        for (last, (ours, _)) in (1..).map(|bag| 250 * bag).zip(&living) {
+            for id in last - 249..last {
+                let bag = scene.add(id).unwrap();
+                scene.store.remove(bag);
+            }
+            scene.store.add(ours.as_fd(), entry(last), scene.now).unwrap();
+        }
+        scene.add(1001).unwrap();
+        let mut moved = Vec::new();
+        while let Some(bag) = scene.store.sparse(scene.now) {
+            let mut known = (1..).map(BagNumber).zip(&living);
+            let (_, (ours, _)) = known.find(|(number, _)| *number == bag).unwrap();
+            let found = [(ours.as_fd(), entry(250 * u64::from(bag.0)))];
+            moved.extend(scene.store.compact(bag, found, scene.now));
+        }
+        assert_eq!(moved, [(250, BagNumber(5)), (500, BagNumber(5))]);
+        let left = ["echod-memory", "echod-bag-3", "echod-bag-4", "echod-bag-5"];
+        assert_eq!(scene.stored(), left);
+        assert_eq!(scene.ids(BagNumber(5)), [1001, 250, 500]);
+    }
+
+    #[test]
+    fn where_there_is_no_place_the_rest_stays_where_it_is() {
+        let mut scene = scene(8);
+        let old = BagNumber(50);
+        scene.store.resume([(old, Tally { live: 2, total: 250 })]);
+        scene.stored();
+        scene.fake.keep_at_most(0);
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let living = [(ours.as_fd(), entry(1)), (ours.as_fd(), entry(2))];
+        assert_eq!(scene.store.compact(old, living, scene.now), []);
+        assert!(scene.store.is_kept(old));
+    }
+
+    #[test]
+    fn a_successor_goes_on_where_the_numbers_ended() {
+        let fake = keeping(8);
+        let ends: Vec<_> = (0..2).map(|_| bag::pair().unwrap()).collect();
+        let bags = ends
+            .iter()
+            .zip([41, 7])
+            .map(|((_, read), n)| (BagNumber(n), read.try_clone().unwrap()));
+        let hand = Hand { bags: bags.collect(), ..Hand::default() };
+        let now = Instant::now();
+        let store = open(&fake, &hand, now).unwrap();
+        let mut scene = Scene { fake, store, now };
+        let none_alive = Tally { live: 0, total: 3 };
+        let one_alive = Tally { live: 1, total: 3 };
+        scene.store.resume([(BagNumber(7), none_alive), (BagNumber(41), one_alive)]);
+        assert_eq!(scene.add(1).unwrap(), BagNumber(42));
+        scene.store.remove(BagNumber(41));
+        scene.stored();
+        let said = scene.fake.heard();
+        let gone: Vec<_> = said.iter().filter(|text| text.starts_with("FDSTOREREMOVE")).collect();
+        assert_eq!(
+            gone[1..],
+            ["FDSTOREREMOVE=1\nFDNAME=echod-bag-7\n", "FDSTOREREMOVE=1\nFDNAME=echod-bag-41\n",]
+        );
+    }
+}
