@@ -12,5 +12,6 @@ pub mod conversation;
 pub mod echo;
 pub mod endpoint;
 pub mod keep;
+pub mod report;
 pub mod socket;
 pub mod systemd;
