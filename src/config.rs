@@ -41,7 +41,7 @@ pub const SUFFIX: &str = "-回传";
 pub const EXIT_WORD: &str = "exit";
 /// `--message-max`: as much as a slot holds.
 pub const MESSAGE_MAX: MessageMax = MessageMax::literal(65_536);
-/// `--connections-max`: a little under what 32,768 descriptors allow.
+/// `--connections-max`: as many as were measured, stored twice in descriptors.
 pub const CONNECTIONS_MAX: Connections = Connections::literal(15_000);
 /// `--backlog`: what `net.core.somaxconn` allows by default.
 pub const BACKLOG: Backlog = Backlog::literal(4_096);
@@ -93,8 +93,7 @@ impl Default for Config {
         Self {
             listen: Vec::new(),
             protocol: PROTOCOL,
-            rule: Rule::new(SUFFIX.as_bytes(), EXIT_WORD.as_bytes(), MESSAGE_MAX.get())
-                .expect("the default rule keeps its own limits"),
+            rule: Rule::default(),
             limits: Limits::default(),
             patience: Patience::default(),
             records: Records::default(),
@@ -287,7 +286,8 @@ mod tests {
         let config = Config::default();
         assert_eq!(config.listen, []);
         assert_eq!(config.protocol, Protocol::Reply);
-        assert_eq!(config.rule, Rule::new(b"-\xe5\x9b\x9e\xe4\xbc\xa0", b"exit", 65_536).unwrap());
+        let rule = Rule::new(SUFFIX.as_bytes(), EXIT_WORD.as_bytes(), MESSAGE_MAX.get());
+        assert_eq!(config.rule, rule.unwrap());
         assert_eq!(config.limits.connections.get(), 15_000);
         assert_eq!(config.limits.connections_per_source, None);
         assert_eq!(i32::from(config.limits.backlog), 4_096);
