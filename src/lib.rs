@@ -7,11 +7,14 @@
 //!        life     work      operator journal kernel manager successor numbers      words
 //! ```
 
+pub mod cli;
 pub mod config;
 pub mod conversation;
+pub mod daemon;
 pub mod echo;
 pub mod endpoint;
 pub mod keep;
 pub mod report;
+pub mod serve;
 pub mod socket;
 pub mod systemd;

@@ -1,2 +1,49 @@
-//! The program: the life of the daemon is in [`echod`].
-fn main() {}
+//! The program. What it inherited, its command line and its environment are
+//! read here, before the first thread starts; the rest is [`echod::daemon`].
+
+use echod::cli::{self, ExitStatus};
+use echod::daemon::{self, Beginning, Failure};
+use echod::report;
+use echod::systemd::{Manager, inherit};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// How long the last records may take to be written.
+const LAST_WORDS: Duration = Duration::from_millis(50);
+
+fn main() -> ExitCode {
+    // First, because a descriptor opened earlier could be taken for one of them.
+    let hand = inherit();
+    let manager = Manager::from_env();
+    let invocation = match cli::parse(std::env::args_os()) {
+        Ok(invocation) => invocation,
+        Err(stop) => return stop.end().into(),
+    };
+    let config = invocation.config;
+    let reporter = match report::start(&config.records) {
+        Ok(reporter) => reporter,
+        Err(error) => {
+            cli::complain(format_args!("cannot write records: {error}"));
+            return ExitStatus::OsError.into();
+        }
+    };
+    for warning in &invocation.warnings {
+        report::unknown_variable(warning.as_ref());
+    }
+    let result = hand
+        .map_err(Failure::Inherit)
+        .and_then(|hand| daemon::live(Beginning { config, hand, manager: manager.clone() }));
+    let status = match result {
+        Ok(()) => ExitStatus::Ok,
+        Err(failure) => {
+            report::failed(&failure);
+            if let Some(errno) = failure.errno() {
+                // Shown by `systemctl status`; a help, no more.
+                let _ = manager.errno(errno);
+            }
+            failure.exit_status()
+        }
+    };
+    let _ = reporter.finish(LAST_WORDS);
+    status.into()
+}

@@ -1,5 +1,5 @@
 //! The kernel's side: what a descriptor is, who is at its other end, how many
-//! bytes it took and gave. Nothing here waits, and nothing decides.
+//! bytes it took and gave, and when it is ready. Nothing here decides.
 
 #![expect(unsafe_code, reason = "the kernel's counters are behind raw system calls")]
 
@@ -7,11 +7,13 @@ mod accept;
 mod counters;
 mod kind;
 mod listen;
+mod watch;
 
 pub use accept::{Accepted, Shortage, accept, local, peer, prepare_listener, prepare_stream};
 pub use counters::{counters, idle_time};
 pub use kind::{Kind, KindError, kind};
 pub use listen::{BindError, Manner, bind};
+pub use watch::Watch;
 
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown};

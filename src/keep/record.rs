@@ -56,7 +56,7 @@ pub struct Noted {
 }
 
 /// A turn that is done: what is noted about it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Done {
     /// All input so far.
     pub taken: u64,

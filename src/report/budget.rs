@@ -24,11 +24,11 @@ impl Budget {
 
     /// Buys two records; whether there was enough for them.
     pub(super) fn admit(&mut self, now: Instant) -> bool {
-        let Some(each) = Duration::from_secs(1).checked_div(self.rate.per_second) else {
+        let Some(each) = Duration::from_secs(1).checked_div(self.rate.per_second()) else {
             return false;
         };
         let spent = self.spent.map_or(now, |spent| spent.max(now)) + 2 * each;
-        let covered = spent - now <= each.saturating_mul(self.rate.burst);
+        let covered = spent - now <= each.saturating_mul(self.rate.burst());
         if covered {
             self.spent = Some(spent);
         }
@@ -82,7 +82,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn budget(per_second: u32, burst: u32) -> Budget {
-        Budget::new(Rate { per_second, burst })
+        Budget::new(Rate::new(per_second, burst).unwrap())
     }
 
     #[test]

@@ -134,7 +134,7 @@ pub fn peer(stream: BorrowedFd<'_>) -> Party {
 
 fn party(address: SocketAddrAny) -> Party {
     match SocketAddr::try_from(address) {
-        Ok(address) => Party::Ip(SocketAddr::new(address.ip().to_canonical(), address.port())),
+        Ok(address) => Party::new_ip(address),
         Err(_) => Party::Unknown,
     }
 }

@@ -1,0 +1,118 @@
+//! The sockets to serve: those that were inherited, and those that echod binds.
+
+use super::Failure;
+use crate::config::{self, Config, Listen};
+use crate::echo::Protocol;
+use crate::endpoint::{Endpoint, Kind as Wanted, Party, Transport};
+use crate::serve::Listener;
+use crate::socket::{self, Kind, Manner};
+use crate::systemd::Inherited;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What will be served, each under the name that records and errors use.
+#[derive(Debug, Default)]
+pub(super) struct Served {
+    pub(super) listeners: Vec<(String, Listener)>,
+    /// Socket files of our own making, which go when we go.
+    files: Vec<PathBuf>,
+}
+
+/// Takes the inherited sockets. Each is what the kernel says it is; its name
+/// only says what it speaks.
+pub(super) fn take(inherited: Vec<Inherited>, config: &Config) -> Result<Served, Failure> {
+    let mut served = Served::default();
+    for Inherited { name, fd } in inherited {
+        let kind = socket::kind(fd.as_fd())
+            .map_err(|error| Failure::Kind { name: name.clone(), error })?;
+        let protocol = name.parse().unwrap_or(config.protocol);
+        match kind {
+            Kind::Listener(transport) => served.add(fd, transport, protocol, name)?,
+            Kind::Connection(transport) | Kind::Datagrams(transport) => {
+                return Err(Failure::Transport { name, transport });
+            }
+        }
+    }
+    Ok(served)
+}
+
+impl Served {
+    /// Binds what the operator named. Where nothing was named and nothing
+    /// inherited, the loopback addresses, of which one is enough.
+    pub(super) fn bind(&mut self, config: &Config) -> Result<(), Failure> {
+        for listen in &config.listen {
+            self.bind_one(listen, config)?;
+        }
+        if self.listeners.is_empty() {
+            let default = config::default_listen();
+            let results = default.each_ref().map(|listen| self.bind_one(listen, config));
+            if self.listeners.is_empty() {
+                return results.into_iter().collect();
+            }
+        }
+        Ok(())
+    }
+
+    fn bind_one(&mut self, listen: &Listen, config: &Config) -> Result<(), Failure> {
+        let transport = match (listen.kind, &listen.endpoint) {
+            (Wanted::Stream, Endpoint::Path(_) | Endpoint::Abstract(_)) => Transport::UnixStream,
+            (Wanted::Stream, Endpoint::Vsock { .. }) => Transport::Vsock,
+            (Wanted::Stream, _) => Transport::Tcp,
+            (Wanted::Datagram, Endpoint::Path(_) | Endpoint::Abstract(_)) => {
+                Transport::UnixDatagram
+            }
+            (Wanted::Datagram, _) => Transport::Udp,
+            (Wanted::SequentialPacket, _) => Transport::UnixSeqpacket,
+        };
+        if !matches!(transport, Transport::Tcp | Transport::UnixStream) {
+            return Err(Failure::Transport { name: listen.endpoint.to_string(), transport });
+        }
+        let manner = Manner { backlog: config.limits.backlog.into(), mptcp: config.mptcp };
+        let socket = socket::bind(listen, manner).map_err(Failure::Bind)?;
+        if let Endpoint::Path(path) = &listen.endpoint {
+            self.files.push(path.clone());
+        }
+        // The kernel may have fallen back from Multipath TCP.
+        let transport = match socket::kind(socket.as_fd()) {
+            Ok(Kind::Listener(transport)) => transport,
+            _ => transport,
+        };
+        let protocol = listen.protocol.unwrap_or(config.protocol);
+        self.add(socket, transport, protocol, listen.endpoint.to_string())
+    }
+
+    fn add(
+        &mut self,
+        socket: OwnedFd,
+        transport: Transport,
+        protocol: Protocol,
+        name: String,
+    ) -> Result<(), Failure> {
+        if !matches!(transport, Transport::Tcp | Transport::Mptcp | Transport::UnixStream) {
+            return Err(Failure::Transport { name, transport });
+        }
+        socket::prepare_listener(socket.as_fd(), transport)
+            .map_err(|error| Failure::Prepare { name: name.clone(), error })?;
+        let name = match socket::local(socket.as_fd()) {
+            Party::Unknown => format!("{} {name} ({protocol})", transport.name()),
+            local => format!("{} {local} ({protocol})", transport.name()),
+        };
+        let listener = Listener { socket: Arc::new(socket), transport, protocol };
+        self.listeners.push((name, listener));
+        Ok(())
+    }
+
+    /// Each socket with its protocol, as people write it.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.listeners.iter().map(|(name, _)| name.clone()).collect()
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        for file in &self.files {
+            let _ = std::fs::remove_file(file);
+        }
+    }
+}

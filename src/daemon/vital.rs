@@ -1,0 +1,48 @@
+//! Signs of life: numbers for people, and a pulse for the manager's watchdog.
+
+use crate::report;
+use crate::serve::{self, Desk, stirred};
+use crate::systemd::Manager;
+use std::time::Duration;
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+
+/// Numbers change no more often than this.
+const STATUS_EVERY: Duration = Duration::from_secs(1);
+
+/// Tells the manager the numbers when they have changed, and writes what the
+/// records only sum up. A daemon that nobody talks to does not wake for it.
+pub(super) async fn tell_status(manager: Manager) {
+    let mut told = String::new();
+    loop {
+        let status = serve::with(Desk::status);
+        if status != told && manager.status(&status).is_ok() {
+            told = status;
+        }
+        sleep(STATUS_EVERY).await;
+        serve::with(Desk::tidy);
+        let stirred = stirred();
+        match report::due().map(Instant::from_std) {
+            Some(due) => drop(timeout_at(due, stirred).await),
+            None => stirred.await,
+        }
+        report::tick(std::time::Instant::now());
+    }
+}
+
+/// Shows the watchdog that the loop turns: from the loop itself, so that it says
+/// nothing when that one hangs.
+pub(super) async fn show_life(manager: Manager) {
+    let Some(interval) = manager.watchdog() else { return };
+    let mut next = Instant::now();
+    loop {
+        // One that could not be sent is followed by the next in time.
+        let _ = manager.alive();
+        next += interval / 2;
+        if next < Instant::now() {
+            sleep(interval / 2).await;
+            next = Instant::now();
+        } else {
+            sleep_until(next).await;
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The work: accept, answer, see off. One thread does all of it.
+//!
+//! What a conversation knows lives at the [`Desk`], not in the future that
+//! drives it: that one only waits. A turn has no `await` in it, so there is no
+//! instant at which dying and stopping differ.
+
+mod accept;
+mod admission;
+mod converse;
+mod crowd;
+mod desk;
+mod leave;
+mod seeing_off;
+mod status;
+mod turn;
+
+pub use accept::{Listener, accept_all};
+pub use admission::Places;
+pub use crowd::keep_order;
+pub use desk::{Desk, Opening, close_desk, open_desk, with};
+pub use leave::{Who, drain, settle};
+pub use status::stirred;

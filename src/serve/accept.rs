@@ -1,0 +1,97 @@
+//! Accepting: one task for each listener.
+
+use super::desk::{Arrival, Desk, with};
+use crate::echo::Protocol;
+use crate::endpoint::Transport;
+use crate::report;
+use crate::socket::Watch;
+use crate::socket::{self, Accepted, Shortage};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// A socket that connections are accepted from.
+#[derive(Debug)]
+pub struct Listener {
+    /// The socket: non-blocking.
+    pub socket: Arc<OwnedFd>,
+    /// How its connections travel.
+    pub transport: Transport,
+    /// What they speak.
+    pub protocol: Protocol,
+}
+
+/// How long nothing is accepted after descriptors or memory ran out; a
+/// conversation that ends makes it shorter.
+const PAUSE_FIRST: Duration = Duration::from_millis(100);
+const PAUSE_LAST: Duration = Duration::from_secs(1);
+
+/// Accepts for as long as the listener lives; returns what it died of.
+pub async fn accept_all(listener: Listener) -> io::Error {
+    let watch = match Watch::listener(Arc::clone(&listener.socket)) {
+        Ok(watch) => watch,
+        Err(error) => return error,
+    };
+    // Connections that were queued before the listener had its options.
+    let mut unprepared = true;
+    let mut pause = PAUSE_FIRST;
+    loop {
+        room().await;
+        watch.readable().await;
+        match next(&watch, &listener, unprepared) {
+            Ok(()) => pause = PAUSE_FIRST,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => unprepared = false,
+            Err(error) => match Shortage::of(&error) {
+                Some(_) => {
+                    report::cannot_accept(&error);
+                    let _ = timeout(pause, somebody_left()).await;
+                    pause = PAUSE_LAST.min(pause * 2);
+                }
+                None => return error,
+            },
+        }
+    }
+}
+
+/// Accepts one connection and begins its conversation; no `await`, so a daemon
+/// that leaves has done all of it or nothing.
+fn next(watch: &Watch, listener: &Listener, unprepared: bool) -> io::Result<()> {
+    let Accepted { stream, peer } = watch.accept()?;
+    if unprepared {
+        // Fails only on a connection that has ended, which its first read tells.
+        let _ = socket::prepare_stream(stream.as_fd(), listener.transport);
+    }
+    let peer = match peer {
+        crate::endpoint::Party::Unknown => socket::peer(stream.as_fd()),
+        known => known,
+    };
+    let arrival = Arrival {
+        peer,
+        local: socket::local(stream.as_fd()),
+        transport: listener.transport,
+        protocol: listener.protocol,
+        stream,
+    };
+    with(|desk| desk.begin(arrival)).map(|_| ())
+}
+
+/// Waits until another conversation may begin.
+async fn room() {
+    while !with(|desk| desk.has_room()) {
+        somebody_left().await;
+    }
+}
+
+async fn somebody_left() {
+    let signs = with(|desk| Arc::clone(&desk.signs));
+    pin!(signs.room.notified()).await;
+}
+
+impl Desk {
+    fn has_room(&self) -> bool {
+        self.places.has_room()
+    }
+}

@@ -1,0 +1,288 @@
+//! The desk: what the thread knows of every conversation. There is one for each
+//! thread that serves, and nobody shares it.
+
+use super::admission::Places;
+use super::converse;
+use crate::config::{Config, Patience};
+use crate::conversation::{Ending, Refusal, Totals};
+use crate::echo::{Protocol, Rule};
+use crate::endpoint::{Party, Source};
+use crate::keep::{self, Done, Memory, RULES, RuleIndex, Slot};
+use crate::report::{self, Introduction, Recording};
+use crate::socket::Watch;
+use crate::systemd::{BagNumber, Entry, Store};
+use std::cell::RefCell;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+/// What one thread needs to serve.
+pub struct Desk {
+    pub(super) memory: Memory,
+    /// Where the next input goes; none while every slot holds a stuck answer.
+    pub(super) hot: Option<Slot>,
+    pub(super) store: Option<Store>,
+    pub(super) rules: [Option<Rule>; RULES],
+    /// The rule for conversations that begin.
+    pub(super) rule: RuleIndex,
+    /// By the number of their record.
+    pub(super) talks: Vec<Option<Talk>>,
+    /// Which conversation's answer a slot holds, by slot.
+    pub(super) holders: Vec<Option<u32>>,
+    /// Records that were used and are free again.
+    pub(super) records: Vec<u32>,
+    pub(super) places: Places,
+    pub(super) patience: Patience,
+    pub(super) signs: Arc<Signs>,
+    /// Whether anything happened since the last [`Desk::status`].
+    pub(super) stirred: bool,
+    /// Turns so far, to see whether there are any more.
+    pub(super) turns: u64,
+}
+
+/// What others wait for.
+#[derive(Debug, Default)]
+pub(super) struct Signs {
+    /// Another conversation may begin.
+    pub(super) room: Notify,
+    /// There is a slot to read into again.
+    pub(super) slots: Notify,
+    /// The last slot was taken.
+    pub(super) crowd: Notify,
+    /// Something happened that the status tells.
+    pub(super) stir: Notify,
+}
+
+/// What a desk is opened with.
+pub struct Opening {
+    /// A fresh memory file, or a predecessor's.
+    pub memory: Memory,
+    /// Where conversations outlive the process, if anywhere.
+    pub store: Option<Store>,
+}
+
+/// One conversation, as long as this process has it.
+pub(super) struct Talk {
+    pub(super) stream: Arc<OwnedFd>,
+    pub(super) who: Introduction,
+    pub(super) rule: RuleIndex,
+    pub(super) done: Done,
+    pub(super) owed: Option<Box<Owed>>,
+    /// When the peer was last heard; kept only with an idle timeout.
+    pub(super) heard: Instant,
+    /// When it must be over, if ever.
+    pub(super) until: Option<Instant>,
+    pub(super) bag: Option<BagNumber>,
+    pub(super) recording: Recording,
+    /// How it has ended already, by somebody else's hand.
+    pub(super) ending: Option<Ending>,
+    /// Whether it is being seen off.
+    pub(super) parting: bool,
+    pub(super) task: Option<JoinHandle<()>>,
+}
+
+/// An answer that the peer has not taken whole.
+pub(super) struct Owed {
+    /// Holds the input; the answer is computed from it again.
+    pub(super) slot: Slot,
+    /// How much input; 0 for the answer at end of file.
+    pub(super) taken: usize,
+    /// How much of the answer has been given.
+    pub(super) skip: u64,
+    /// When it first came up short: from then on the peer has the stall timeout.
+    pub(super) since: Instant,
+    /// When the peer last took any of it.
+    pub(super) moved: Instant,
+}
+
+/// A connection that begins a conversation.
+pub(super) struct Arrival {
+    pub(super) stream: OwnedFd,
+    pub(super) peer: Party,
+    pub(super) local: Party,
+    pub(super) transport: crate::endpoint::Transport,
+    pub(super) protocol: Protocol,
+}
+
+thread_local! {
+    static DESK: RefCell<Option<Desk>> = const { RefCell::new(None) };
+}
+
+/// Opens this thread's desk.
+pub fn open_desk(opening: Opening, config: &Config) {
+    let mut memory = opening.memory;
+    let kept = memory.keep_rule(&config.rule, [false; RULES]);
+    let mut rules = [const { None }; RULES];
+    rules[usize::from(kept.rule)] = Some(config.rule.clone());
+    let desk = Desk {
+        hot: memory.take_slot(),
+        memory,
+        store: opening.store,
+        rules,
+        rule: kept.rule,
+        talks: Vec::new(),
+        holders: vec![None; keep::SLOTS as usize],
+        records: Vec::new(),
+        places: Places::new(&config.limits),
+        patience: config.patience,
+        signs: Arc::default(),
+        stirred: false,
+        turns: 0,
+    };
+    DESK.set(Some(desk));
+}
+
+/// Closes this thread's desk, and every connection that is still at it.
+pub fn close_desk() {
+    // Taken out first: closing it must not find itself borrowed.
+    let desk = DESK.take();
+    drop(desk);
+}
+
+/// Does something at this thread's desk. Panics if none is open.
+pub fn with<T>(act: impl FnOnce(&mut Desk) -> T) -> T {
+    DESK.with_borrow_mut(|desk| act(desk.as_mut().expect("this thread has an open desk")))
+}
+
+impl Desk {
+    pub(super) fn talk(&mut self, number: u32) -> &mut Talk {
+        self.talks[number as usize].as_mut().expect("a number in use has a conversation")
+    }
+
+    /// Begins a conversation. Its record comes first and its place in the store
+    /// second, both before the first byte is read: a successor finds all of it
+    /// or nothing.
+    pub(super) fn begin(&mut self, arrival: Arrival) -> io::Result<Result<(), Refusal>> {
+        let Arrival { stream, peer, local, transport, protocol } = arrival;
+        let stream = Arc::new(stream);
+        let watch = Watch::connection(Arc::clone(&stream))?;
+        if let Err(refusal) = self.places.enter(source(&peer)) {
+            keep::add(&self.memory.header().refused, 1);
+            report::refused(&peer, refusal);
+            self.stir();
+            return Ok(Err(refusal));
+        }
+        let number = self.free_record();
+        let id = self.memory.header().next_id();
+        self.memory.record(number).begin(id, protocol as u8, self.rule, boot_time());
+        let who = Introduction { id, transport, protocol, local, peer };
+        let talk = Talk {
+            stream,
+            who,
+            rule: self.rule,
+            done: Done::default(),
+            owed: None,
+            heard: Instant::now(),
+            until: self.patience.lifetime().map(|lifetime| Instant::now() + lifetime),
+            bag: None,
+            recording: report::began(&who),
+            ending: None,
+            parting: false,
+            task: None,
+        };
+        self.talks[number as usize] = Some(talk);
+        self.bag(number);
+        keep::add(&self.memory.header().served, 1);
+        self.stir();
+        self.talk(number).task = Some(tokio::spawn(converse::converse(watch, number)));
+        Ok(Ok(()))
+    }
+
+    /// Puts a conversation where it outlives the process, if it can.
+    fn bag(&mut self, number: u32) {
+        let (Some(store), Some(talk)) = (&mut self.store, &mut self.talks[number as usize]) else {
+            return;
+        };
+        if talk.who.transport == crate::endpoint::Transport::Tcp {
+            match store.add(talk.stream.as_fd(), entry(number, talk), now()) {
+                Ok(bag) => talk.bag = Some(bag),
+                Err(_) => report::store_full(),
+            }
+        }
+    }
+
+    /// Ends a conversation whose connection is over: nothing more will be sent,
+    /// and nobody watches its descriptor.
+    pub(super) fn close(&mut self, number: u32, ending: Ending) {
+        let talk = self.talks[number as usize].take().expect("a conversation is closed once");
+        let record = self.memory.record(number);
+        let totals = Totals {
+            received: talk.done.taken,
+            sent: talk.done.given,
+            messages: (talk.who.protocol != Protocol::Rfc862).then_some(talk.done.messages),
+            duration: Duration::from_nanos(boot_time().saturating_sub(record.born())),
+        };
+        record.end();
+        report::ended(&talk.who, talk.recording, ending, &totals);
+        if let Some(owed) = talk.owed {
+            self.holders[owed.slot.number() as usize] = None;
+            self.free_slot(owed.slot);
+        }
+        drop(talk.stream);
+        self.records.push(number);
+        self.places.leave(source(&talk.who.peer));
+        self.signs.room.notify_waiters();
+        if let (Some(store), Some(bag)) = (&mut self.store, talk.bag) {
+            store.remove(bag);
+        }
+        self.compact();
+        self.stir();
+    }
+
+    /// Moves the last few conversations out of a bag of dead ones, which the
+    /// kernel counts like living.
+    fn compact(&mut self) {
+        let Some(store) = &mut self.store else { return };
+        let Some(bag) = store.sparse(now()) else { return };
+        let living = self.talks.iter().enumerate().filter_map(|(number, talk)| {
+            let talk = talk.as_ref().filter(|talk| talk.bag == Some(bag))?;
+            let number = u32::try_from(number).expect("there are 65,536 records");
+            Some((talk.stream.as_fd(), entry(number, talk)))
+        });
+        let moved = store.compact(bag, living, now());
+        for (number, bag) in moved {
+            self.talk(number).bag = Some(bag);
+        }
+    }
+
+    /// A record that nobody uses. Places are never more than records.
+    fn free_record(&mut self) -> u32 {
+        self.records.pop().unwrap_or_else(|| {
+            self.talks.push(None);
+            u32::try_from(self.talks.len() - 1).expect("there are 65,536 records")
+        })
+    }
+
+    /// How many conversations there are.
+    pub fn conversations(&self) -> u32 {
+        self.places.now()
+    }
+}
+
+/// Who counts as one stranger.
+pub(super) fn source(peer: &Party) -> Option<Source> {
+    match peer {
+        Party::Ip(address) => Some(Source::of(address.ip())),
+        _ => None,
+    }
+}
+
+fn entry(number: u32, talk: &Talk) -> Entry {
+    Entry { id: talk.who.id.0.get(), record: number, protocol: talk.who.protocol as u8 }
+}
+
+/// CLOCK_BOOTTIME in nanoseconds: goes on through suspend, and means the same
+/// to the next process.
+pub(super) fn boot_time() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    seconds * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
+}
+
+fn now() -> std::time::Instant {
+    std::time::Instant::now()
+}

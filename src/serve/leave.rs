@@ -1,0 +1,140 @@
+//! Leaving: with a store, conversations wait there for the next process; without
+//! one, each gets what it is owed and ends.
+
+use super::desk::{Desk, with};
+use super::seeing_off::see_off;
+use super::turn::Turn;
+use crate::conversation::{Ending, Id};
+use crate::socket::Watch;
+use crate::socket::{self, Reset};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout_at};
+
+/// How long nothing may happen to call it quiet: the time of one look at the
+/// kernel, which a sleep enforces.
+const QUIET: Duration = Duration::from_millis(1);
+
+/// Which conversations a leaving daemon brings to their end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// Those that nobody keeps.
+    Unkept,
+    /// All of them: there is no store.
+    All,
+}
+
+/// Has turns until nothing is readable, for `at_most` as long. It waits for no
+/// peer that does not take its answer: such a connection is made to end with a
+/// reset, should the manager close it, so that no truncated answer passes for a
+/// whole one. A successor takes that off again.
+pub async fn settle(at_most: Duration) {
+    let deadline = Instant::now() + at_most;
+    let mut before = None;
+    while Instant::now() < deadline {
+        let turns = with(|desk| desk.turns);
+        if before.replace(turns) == Some(turns) {
+            break;
+        }
+        sleep(QUIET).await;
+    }
+    with(|desk| {
+        for talk in desk.talks.iter().flatten().filter(|talk| talk.owed.is_some()) {
+            socket::reset_on_close(talk.stream.as_fd(), Some(Reset));
+        }
+        desk.memory.header().leave(super::desk::boot_time());
+    });
+}
+
+/// Answers what has arrived by now, and ends the conversations as when we end
+/// first. Those that take longer than `at_most` are closed as they are, with a
+/// reset where an answer is owed.
+pub async fn drain(who: Who, at_most: Duration) {
+    let deadline = Instant::now() + at_most;
+    let mut leaving = Vec::new();
+    for (number, id) in with(|desk| desk.chosen(who)) {
+        if let Some(task) = with(|desk| desk.interrupt(number, id)) {
+            // Once the task is gone nobody watches the connection.
+            let _ = task.await;
+            leaving.push(tokio::spawn(take_leave(number, id)));
+        }
+    }
+    for task in leaving.into_iter().chain(with(Desk::parting)) {
+        if timeout_at(deadline, task).await.is_err() {
+            break;
+        }
+    }
+    with(|desk| desk.give_up(who));
+}
+
+/// Answers what has arrived at this moment, and sees the conversation off.
+async fn take_leave(number: u32, id: Id) {
+    let Some((watch, mut unread)) = with(|desk| desk.watch_again(number, id)) else { return };
+    let ending = loop {
+        let owing = with(|desk| desk.talk(number).owed.is_some());
+        if owing {
+            watch.writable().await;
+        } else if unread == 0 {
+            break Ending::Left;
+        } else {
+            watch.readable().await;
+        }
+        let before = with(|desk| desk.talk(number).done.taken);
+        match with(|desk| desk.turn(&watch, number)) {
+            Turn::Over(ending) => break ending,
+            Turn::Crowded => break Ending::Crowded,
+            Turn::Answered | Turn::Owing => {}
+        }
+        unread = unread.saturating_sub(with(|desk| desk.talk(number).done.taken) - before);
+    };
+    let ending = see_off(&watch, number, ending).await;
+    drop(watch);
+    with(|desk| desk.close(number, ending));
+}
+
+impl Desk {
+    fn chosen(&self, who: Who) -> Vec<(u32, Id)> {
+        let numbers = 0..u32::try_from(self.talks.len()).expect("there are 65,536 records");
+        numbers
+            .zip(&self.talks)
+            .filter_map(|(number, talk)| Some((number, talk.as_ref()?)))
+            .filter(|(_, talk)| who == Who::All || talk.bag.is_none())
+            .map(|(number, talk)| (number, talk.who.id))
+            .collect()
+    }
+
+    /// Stops the task of a conversation, unless that one is being seen off.
+    fn interrupt(&mut self, number: u32, id: Id) -> Option<JoinHandle<()>> {
+        let talk = self.talks[number as usize].as_mut().filter(|talk| talk.who.id == id)?;
+        if talk.parting {
+            return None;
+        }
+        let task = talk.task.take()?;
+        task.abort();
+        Some(task)
+    }
+
+    /// The tasks of conversations that are being seen off.
+    fn parting(&mut self) -> Vec<JoinHandle<()>> {
+        let parting = self.talks.iter_mut().flatten().filter(|talk| talk.parting);
+        parting.filter_map(|talk| talk.task.take()).collect()
+    }
+
+    fn watch_again(&mut self, number: u32, id: Id) -> Option<(Watch, u64)> {
+        let talk = self.talks[number as usize].as_ref().filter(|talk| talk.who.id == id)?;
+        let watch = Watch::connection(Arc::clone(&talk.stream)).ok()?;
+        Some((watch, socket::unread(talk.stream.as_fd())))
+    }
+
+    /// The time is up.
+    fn give_up(&mut self, who: Who) {
+        for (number, _) in self.chosen(who) {
+            let talk = self.talk(number);
+            if talk.owed.is_some() || !talk.parting {
+                socket::disconnect(talk.stream.as_fd());
+            }
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Seeing a conversation off: nothing that was given may be lost, and no peer
+//! may take a truncated answer for a whole one.
+
+use super::converse::{Event, within};
+use super::desk::{Desk, with};
+use crate::conversation::Ending;
+use crate::socket;
+use crate::socket::Watch;
+use std::io;
+use std::os::fd::AsFd;
+use std::time::Duration;
+use tokio::time::{Instant, sleep_until};
+
+/// Who ends first waits for the other's end of file this long, and drops this
+/// much: closing with input unread would be a reset, which can overtake and
+/// destroy the last answer.
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 65_536;
+
+/// How soon, and how seldom at last, the kernel is asked whether the peer has
+/// everything. It tells nobody when.
+const ASK_FIRST: Duration = Duration::from_millis(1);
+const ASK_LAST: Duration = Duration::from_millis(200);
+
+/// Who ended first, as far as it matters for the end.
+enum Way {
+    /// Nobody waits for anything any more.
+    Gone,
+    /// The peer has ended, and gets our end of file.
+    Answered,
+    /// We end, and the peer may still be talking.
+    First,
+}
+
+/// Sees a conversation off. When this is done its connection is closed on both
+/// sides, whoever else holds the descriptor. Returns how it has ended after all.
+pub(super) async fn see_off(watch: &Watch, number: u32, ending: Ending) -> Ending {
+    let deadline = match with(|desk| desk.part(number, ending)) {
+        Way::Gone => return ending,
+        Way::Answered => None,
+        Way::First => Some(LINGER),
+    };
+    let stalled = Instant::now() + with(|desk| desk.patience.stall.get());
+    if !with(|desk| desk.everything_sent(number)) && !all_sent(number, stalled).await {
+        with(|desk| desk.disconnect(number));
+        return Ending::Stalled;
+    }
+    if let Some(linger) = deadline {
+        let until = Instant::now() + linger;
+        let mut left = LINGER_BYTES;
+        while let Some(more) = drop_input(watch, left) {
+            left = more;
+            if let Event::Late = Box::pin(within(until, watch.readable())).await {
+                break;
+            }
+        }
+        with(|desk| desk.disconnect(number));
+    }
+    ending
+}
+
+/// Waits until the peer has acknowledged everything, our end of file included.
+async fn all_sent(number: u32, deadline: Instant) -> bool {
+    let mut pause = ASK_FIRST;
+    loop {
+        let now = Instant::now();
+        if now >= deadline {
+            return false;
+        }
+        Box::pin(sleep_until(deadline.min(now + pause))).await;
+        if with(|desk| desk.everything_sent(number)) {
+            return true;
+        }
+        pause = ASK_LAST.min(pause * 2);
+    }
+}
+
+impl Desk {
+    /// Ends our side as the ending asks for: with an end of file only when
+    /// everything owed was given, else with a reset.
+    fn part(&mut self, number: u32, ending: Ending) -> Way {
+        let talk = self.talk(number);
+        talk.parting = true;
+        match ending {
+            Ending::EndOfFile => {
+                socket::shut_down(talk.stream.as_fd());
+                Way::Answered
+            }
+            Ending::ExitWord | Ending::Idle | Ending::Lifetime | Ending::Left
+                if talk.owed.is_none() =>
+            {
+                socket::shut_down(talk.stream.as_fd());
+                Way::First
+            }
+            _ => {
+                socket::disconnect(talk.stream.as_fd());
+                Way::Gone
+            }
+        }
+    }
+
+    fn everything_sent(&mut self, number: u32) -> bool {
+        socket::unsent(self.talk(number).stream.as_fd()) == 0
+    }
+
+    fn disconnect(&mut self, number: u32) {
+        socket::disconnect(self.talk(number).stream.as_fd());
+    }
+}
+
+/// Drops what has arrived. How much more may be dropped, or none if the peer
+/// has ended or said too much.
+fn drop_input(watch: &Watch, mut left: usize) -> Option<usize> {
+    let mut buffer = [0; 4_096];
+    while left > 0 {
+        let most = buffer.len().min(left);
+        match watch.take(&mut buffer[..most]) {
+            Ok(0) => return None,
+            Ok(n) => left -= n,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Some(left),
+            Err(_) => return None,
+        }
+    }
+    None
+}

@@ -1,0 +1,114 @@
+//! Waiting for a socket, and using it when it is ready.
+
+use super::{Accepted, accept, give, give_pieces, take};
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// A socket whose readiness is watched. It shares the descriptor; drop it before
+/// the last owner closes that one, or a copy elsewhere would keep the kernel
+/// reporting what nobody asks for.
+#[derive(Debug)]
+pub struct Watch {
+    readiness: AsyncFd<Arc<OwnedFd>>,
+}
+
+impl Watch {
+    /// Watches a connection, for input, room and urgent data. Fails when the
+    /// kernel has no memory for another registration.
+    pub fn connection(stream: Arc<OwnedFd>) -> io::Result<Self> {
+        Self::new(stream, Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY)
+    }
+
+    /// Watches a listener. Fails when the kernel has no memory for another
+    /// registration.
+    pub fn listener(listener: Arc<OwnedFd>) -> io::Result<Self> {
+        Self::new(listener, Interest::READABLE)
+    }
+
+    fn new(socket: Arc<OwnedFd>, interest: Interest) -> io::Result<Self> {
+        // SAFETY: the watch holds the descriptor open as long as it is
+        // registered, and an OwnedFd is always the same descriptor.
+        let readiness = unsafe { AsyncFd::register_with_interest(socket, interest) }?;
+        Ok(Self { readiness })
+    }
+
+    /// Waits for input, a connection, the end of file, or an error: the next
+    /// call tells which.
+    pub async fn readable(&self) {
+        // An error means that the runtime ends, and with it this future.
+        let _ = poll_fn(|context| self.readiness.poll_read_ready(context).map_ok(|_| ())).await;
+    }
+
+    /// Waits for room, or an error: the next call tells which.
+    pub async fn writable(&self) {
+        let _ = poll_fn(|context| self.readiness.poll_write_ready(context).map_ok(|_| ())).await;
+    }
+
+    /// Takes the next connection; see [`accept`].
+    pub fn accept(&self) -> io::Result<Accepted> {
+        self.readiness.try_io(Interest::READABLE, |listener| accept(listener.as_fd()))
+    }
+
+    /// Takes input; see [`take`]. A read that did not fill the buffer has emptied
+    /// the socket, and saying so saves the call that would only find it empty:
+    /// unless there is urgent data, before and after which reads stop short.
+    pub fn take(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut taken = None;
+        let result = self.readiness.try_io(Interest::READABLE, |stream| {
+            let n = take(stream.as_fd(), buffer)?;
+            taken = Some(n);
+            if n == 0 || n == buffer.len() || self.is_urgent() {
+                Ok(n)
+            } else {
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+        });
+        taken.map_or(result, Ok)
+    }
+
+    /// Gives pieces of an answer; as many bytes as the socket had room for.
+    pub fn give(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.readiness.try_io(Interest::WRITABLE, |stream| match pieces {
+            [piece] => give(stream.as_fd(), piece),
+            pieces => give_pieces(stream.as_fd(), pieces),
+        })
+    }
+
+    /// Once urgent data was seen, for ever: nobody clears it.
+    fn is_urgent(&self) -> bool {
+        self.readiness.try_io(Interest::PRIORITY, |_| Ok(())).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::endpoint::Transport;
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+
+    #[tokio::test]
+    async fn a_read_that_stops_at_urgent_data_is_followed_by_another() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        super::super::prepare_listener(listener.as_fd(), Transport::Tcp).unwrap();
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let ours = accept(listener.as_fd()).unwrap().stream;
+        peer.write_all(b"abc").unwrap();
+        rustix::net::send(&peer, b"d", rustix::net::SendFlags::OOB).unwrap();
+        peer.write_all(b"ef").unwrap();
+        let watch = Watch::connection(Arc::new(ours)).unwrap();
+        let (mut buffer, mut seen) = ([0; 64], Vec::new());
+        while seen.len() < 6 {
+            watch.readable().await;
+            match watch.take(&mut buffer) {
+                Ok(n) => seen.extend_from_slice(&buffer[..n]),
+                Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+            }
+        }
+        assert_eq!(seen, b"abcdef");
+    }
+}
