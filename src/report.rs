@@ -20,7 +20,7 @@ mod record;
 mod summary;
 mod writer;
 
-pub use catalog::MESSAGE_IDS;
+pub use catalog::{FIELDS, MESSAGE_IDS};
 pub use escape::{Escaped, escape};
 
 use crate::config::{Level, Records};

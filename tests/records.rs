@@ -12,7 +12,7 @@ use echod::conversation::{Ending, Id, Refusal, Totals};
 use echod::echo::Protocol;
 use echod::endpoint::{Party, Transport};
 use echod::report::{self, Adopted, Envelope, Finish, Introduction, Parting, Recording};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::num::NonZeroU64;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -171,22 +171,19 @@ fn what_does_not_apply_is_absent() {
     let entries =
         journal.rest(Other::with_journal(&journal, "what_does_not_apply_is_absent").child);
     let ended = entries[1].fields();
-    let names: Vec<_> = ended.keys().copied().filter(|name| name.starts_with("ECHO_")).collect();
-    assert_eq!(
-        names,
-        [
-            "ECHO_BYTES_RECEIVED",
-            "ECHO_BYTES_SENT",
-            "ECHO_CONVERSATION",
-            "ECHO_DURATION_USEC",
-            "ECHO_ENDING",
-            "ECHO_PEER",
-            "ECHO_PEER_PID",
-            "ECHO_PEER_UID",
-            "ECHO_PROTOCOL",
-            "ECHO_TRANSPORT",
-        ]
-    );
+    let names = [
+        "ECHO_BYTES_RECEIVED",
+        "ECHO_BYTES_SENT",
+        "ECHO_CONVERSATION",
+        "ECHO_DURATION_USEC",
+        "ECHO_ENDING",
+        "ECHO_PEER",
+        "ECHO_PEER_PID",
+        "ECHO_PEER_UID",
+        "ECHO_PROTOCOL",
+        "ECHO_TRANSPORT",
+    ];
+    assert_eq!(echo_fields(&entries[1..]), names.into());
     assert_eq!((ended["ECHO_PEER_PID"], ended["ECHO_PEER_UID"]), ("42", "1000"));
     assert_eq!((ended["ECHO_PROTOCOL"], ended["ECHO_TRANSPORT"]), ("rfc862", "unix-stream"));
 }
@@ -493,4 +490,28 @@ fn a_terminal_gets_one_line_for_each_record() {
             "echod: ready on 127.0.0.1:8080 (reply), [::1]:8080 (reply); at most 15,000 conversations",
         ]
     );
+}
+
+/// Which `ECHO_…` fields some entries have.
+fn echo_fields(entries: &[Entry]) -> BTreeSet<&str> {
+    let names = entries.iter().flat_map(|entry| entry.fields().into_keys());
+    names.filter(|name| name.starts_with("ECHO_")).collect()
+}
+
+#[test]
+fn every_field_of_the_interface_is_recorded_and_no_other() {
+    if is_child() {
+        let reporter = report::start(&DEBUG).expect("a reporter");
+        hold_a_conversation();
+        let mut who = introduction(6);
+        who.peer = Party::Process { pid: 42, uid: 1000 };
+        report::began(&who);
+        record_everything();
+        assert_eq!(reporter.finish(PATIENCE), Finish::Whole);
+        return;
+    }
+    let Some(journal) = Journal::new() else { return };
+    let test = "every_field_of_the_interface_is_recorded_and_no_other";
+    let entries = journal.rest(Other::with_journal(&journal, test).child);
+    assert_eq!(echo_fields(&entries), report::FIELDS.iter().copied().collect());
 }

@@ -39,3 +39,22 @@ pub const MESSAGE_IDS: &[(&str, &str)] = &[
     ("struck", STRUCK),
     ("struck-out", STRUCK_OUT),
 ];
+
+/// Every field that a record may have besides the journal's own.
+pub const FIELDS: &[&str] = &[
+    "ECHO_CONVERSATION",
+    "ECHO_TRANSPORT",
+    "ECHO_PROTOCOL",
+    "ECHO_LOCAL",
+    "ECHO_PEER",
+    "ECHO_PEER_ADDRESS",
+    "ECHO_PEER_PORT",
+    "ECHO_PEER_PID",
+    "ECHO_PEER_UID",
+    "ECHO_BYTES_RECEIVED",
+    "ECHO_BYTES_SENT",
+    "ECHO_MESSAGES",
+    "ECHO_DURATION_USEC",
+    "ECHO_ENDING",
+    "ECHO_REFUSAL",
+];
