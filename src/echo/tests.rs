@@ -561,18 +561,18 @@ fn no_cut_matters_to_the_exit_word() {
 
 #[test]
 fn no_cut_matters_to_an_exit_word_of_one_letter() {
-    no_cut_matters(Protocol::Line, b"e", b"e\r\na", 8);
+    no_cut_matters(Protocol::Line, b"e", b"e\r\na", 7);
 }
 
 #[test]
 fn no_cut_matters_to_an_exit_word_that_begins_again_inside_itself() {
-    no_cut_matters(Protocol::Line, b"ee", b"e\r\na", 8);
-    no_cut_matters(Protocol::Line, b"eae", b"e\r\na", 8);
+    no_cut_matters(Protocol::Line, b"ee", b"e\r\na", 7);
+    no_cut_matters(Protocol::Line, b"eae", b"e\r\na", 7);
 }
 
 #[test]
 fn no_cut_matters_without_an_exit_word() {
-    no_cut_matters(Protocol::Line, b"", b"e\r\na", 8);
+    no_cut_matters(Protocol::Line, b"", b"e\r\na", 7);
 }
 
 #[test]
