@@ -92,25 +92,30 @@ fn check(protocol: Protocol, serve: impl Fn(&Rule, &Case) -> Expected) {
 /// The core, without a socket.
 fn core(protocol: Protocol) -> impl Fn(&Rule, &Case) -> Expected {
     move |rule, case| {
-        let mut state = State::START;
-        let mut heard = Vec::new();
-        for step in &case.steps {
-            match step {
-                Step::Say(said) => {
-                    for read in said.chunks(echo::read_max(rule, protocol)) {
-                        let mut buffer = [read, &[0; echo::SUFFIX_MAX]].concat();
-                        let mut answer =
-                            echo::answer(rule, protocol, state, &mut buffer, read.len());
-                        heard.extend(answer.by_ref().flatten());
-                        state = answer.outcome().state;
-                    }
-                }
-                Step::HalfClose => heard.extend(echo::farewell(rule, protocol, state).flatten()),
-                Step::Reset => {}
-            }
-        }
-        Expected { heard, server_closes: state.ended() }
+        let (answers, state) = answers(rule, protocol, case);
+        Expected { heard: answers.concat(), server_closes: state.ended() }
     }
+}
+
+/// What the core owes for each step: so much a peer awaits before its next.
+fn answers(rule: &Rule, protocol: Protocol, case: &Case) -> (Vec<Vec<u8>>, State) {
+    let mut state = State::START;
+    let mut answer = |step: &Step| match step {
+        Step::Say(said) => {
+            let mut heard = Vec::new();
+            for read in said.chunks(echo::read_max(rule, protocol)) {
+                let mut buffer = [read, &[0; echo::SUFFIX_MAX]].concat();
+                let mut answer = echo::answer(rule, protocol, state, &mut buffer, read.len());
+                heard.extend(answer.by_ref().flatten());
+                state = answer.outcome().state;
+            }
+            heard
+        }
+        Step::HalfClose => echo::farewell(rule, protocol, state).flatten().copied().collect(),
+        Step::Reset => Vec::new(),
+    };
+    let answers = case.steps.iter().map(&mut answer).collect();
+    (answers, state)
 }
 
 #[test]
