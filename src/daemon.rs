@@ -10,14 +10,14 @@ pub use failure::Failure;
 
 use crate::config::{Config, Connections};
 use crate::keep::Memory;
-use crate::report;
+use crate::report::{self, Adopted};
 use crate::serve::{self, Listener, Opening};
 use crate::systemd::{Hand, Manager, Store};
 use leaving::Leave;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sockets::Served;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
 use tokio::task::JoinSet;
 
@@ -37,37 +37,49 @@ pub fn live(beginning: Beginning) -> Result<(), Failure> {
     let Beginning { mut config, mut hand, manager } = beginning;
     let mut served = sockets::take(std::mem::take(&mut hand.sockets), &config)?;
     served.bind(&config)?;
-    let memory = Memory::create().map_err(Failure::Memory)?;
+    let (memory, is_new) = remember(hand.memory.take())?;
     let descriptors = raise_descriptor_limit();
-    let store = Store::open(&manager, &hand, Some(memory.file()), descriptors, Instant::now());
+    let fresh = is_new.then(|| memory.file());
+    let store = Store::open(&manager, &hand, fresh, descriptors, Instant::now());
     let wanted = config.limits.connections;
     config.limits.connections = allowed(wanted, memory.file(), descriptors, store.is_some());
-    let connections = config.limits.connections.get();
-    let has_store = store.is_some();
-    serve::open_desk(Opening { memory, store }, &config);
+    let opening = Opening { memory, store, bags: hand.bags };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
         .build()
         .map_err(Failure::Runtime)?;
-    let result = runtime.block_on(async {
-        let lowered = (connections < wanted.get()).then_some(wanted.get());
-        report::ready(&served.names(), connections, lowered);
-        run(served, &manager, has_store, &config).await
-    });
+    let result = runtime.block_on(run(served, &manager, opening, &config, wanted));
     // The tasks let go of their connections before the desk does.
     drop(runtime);
     serve::close_desk();
     result
 }
 
+/// The predecessor's memory, or a fresh one and that it is one.
+fn remember(inherited: Option<OwnedFd>) -> Result<(Memory, bool), Failure> {
+    match inherited.map(Memory::adopt) {
+        Some(Ok(memory)) => return Ok((memory, false)),
+        Some(Err(error)) => report::memory_unreadable(&error),
+        None => {}
+    }
+    Ok((Memory::create().map_err(Failure::Memory)?, true))
+}
+
 async fn run(
     mut served: Served,
     manager: &Manager,
-    has_store: bool,
+    opening: Opening,
     config: &Config,
+    wanted: Connections,
 ) -> Result<(), Failure> {
     let mut leave = Leave::listen().map_err(Failure::Runtime)?;
+    let has_store = opening.store.is_some();
+    let opened = serve::open_desk(opening, config);
+    if opened.adopted != Adopted::default() {
+        report::adopted(opened.adopted);
+    }
+    let names = served.names();
     let mut accepting = JoinSet::new();
     for (name, listener) in served.listeners.drain(..) {
         accepting.spawn(accept(name, listener));
@@ -76,8 +88,13 @@ async fn run(
     vital.spawn(serve::keep_order());
     vital.spawn(vital::tell_status(manager.clone()));
     vital.spawn(vital::show_life(manager.clone()));
-    // A manager that is not told would count the start as failed.
-    let _ = manager.ready();
+    let connections = config.limits.connections.get();
+    let lowered_from = (connections < wanted.get()).then_some(wanted.get());
+    report::ready(&names, connections, lowered_from);
+    vital::say_ready(manager).await;
+    if let Some(suspect) = opened.suspect {
+        serve::face(suspect);
+    }
     let event = tokio::select! {
         () = leave.asked() => Event::Asked,
         Some(dead) = accepting.join_next() => Event::Dead(dead.expect("nobody aborts it yet")),
@@ -91,8 +108,8 @@ async fn run(
             Err(Failure::Listener { name, error })
         }
     };
-    leave.take(manager, has_store, config.patience.drain.get()).await;
     vital.shutdown().await;
+    leave.take(manager, has_store, config.patience.drain.get()).await;
     result
 }
 

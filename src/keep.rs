@@ -14,6 +14,6 @@ mod verdict;
 
 pub use layout::{RECORDS, SLOT_SIZE, SLOTS};
 pub use memory::{Header, Memory, MemoryError, Slot, add};
-pub use record::{Done, Noted, ORDER, Record, Step};
+pub use record::{Done, Noted, ORDER, Record, Step, Terms};
 pub use rules::{Kept, RULES, RuleIndex};
 pub use verdict::{Verdict, verdict};

@@ -332,6 +332,12 @@ pub fn unknown_variable(name: &OsStr) {
     });
 }
 
+/// A predecessor's memory file is damaged, or of a layout that this program does
+/// not know.
+pub fn memory_unreadable(error: &dyn Error) {
+    say(Level::Warning, || Record::MemoryUnreadable(error.to_string()));
+}
+
 /// The manager's store takes no more, so a conversation will not outlive the
 /// process. Counted.
 pub fn store_full() {

@@ -43,8 +43,9 @@ impl Leave {
         let conversations = u64::from(serve::with(|desk: &mut Desk| desk.conversations()));
         if has_store {
             report::stopping(Parting::Keep(conversations));
-            serve::settle(SETTLE).await;
             serve::drain(Who::Unkept, SETTLE).await;
+            // Last: nothing has a turn between this and the end.
+            serve::settle(SETTLE).await;
         } else {
             report::stopping(Parting::Drain(conversations));
             tokio::select! {

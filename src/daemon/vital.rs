@@ -3,11 +3,21 @@
 use crate::report;
 use crate::serve::{self, Desk, stirred};
 use crate::systemd::Manager;
+use std::io;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 /// Numbers change no more often than this.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
+
+/// Says that every socket is being served, until it is heard: a manager that was
+/// not told would count the start as failed.
+pub(super) async fn say_ready(manager: &Manager) {
+    const AGAIN: Duration = Duration::from_millis(100);
+    while manager.ready().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+        sleep(AGAIN).await;
+    }
+}
 
 /// Tells the manager the numbers when they have changed, and writes what the
 /// records only sum up. A daemon that nobody talks to does not wake for it.

@@ -49,9 +49,11 @@ pub struct Header {
     turn: AtomicU32,
     /// The last id that was given.
     ids: AtomicU64,
-    /// CLOCK_BOOTTIME in nanoseconds when a process left in order; else 0.
+    /// `CLOCK_BOOTTIME` in nanoseconds when a process left in order; else 0.
     left: AtomicU64,
-    _reserved: [AtomicU64; 4],
+    /// One more than the highest record that was ever used.
+    reach: AtomicU32,
+    _reserved: [AtomicU32; 7],
     /// Conversations that were accepted, ever.
     pub served: AtomicU64,
     /// Peers that were refused, ever.
@@ -169,7 +171,8 @@ impl Memory {
 
     /// Makes a slot free again.
     pub fn free_slot(&mut self, slot: Slot) {
-        self.free.push(slot.number);
+        let Slot { number, .. } = slot;
+        self.free.push(number);
     }
 
     /// How many slots nobody holds.
@@ -223,6 +226,12 @@ impl Header {
         Id(NonZeroU64::new(id).expect("at least 1"))
     }
 
+    /// Counts on after `id`, which somebody has.
+    pub fn continue_after(&self, id: Id) {
+        let ids = self.ids.load(Ordering::Relaxed).max(id.0.get());
+        self.ids.store(ids, Ordering::Release);
+    }
+
     /// Notes whose answer is about to be computed: if that kills the process,
     /// the successor suspects it.
     pub fn begin_turn(&self, record: u32) {
@@ -238,6 +247,19 @@ impl Header {
     /// Whose answer was being computed.
     pub fn turn(&self) -> Option<u32> {
         self.turn.load(Ordering::Acquire).checked_sub(1)
+    }
+
+    /// Notes that a record is used.
+    pub fn reach(&self, record: u32) {
+        if self.reach.load(Ordering::Relaxed) <= record {
+            self.reach.store(record + 1, Ordering::Release);
+        }
+    }
+
+    /// One more than the highest record that was ever used: there is no need to
+    /// look at the others, and each look would cost a page.
+    pub fn reached(&self) -> u32 {
+        self.reach.load(Ordering::Acquire)
     }
 
     /// Notes when the process leaves in order.
@@ -291,6 +313,8 @@ impl std::error::Error for MemoryError {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::echo::Protocol;
+    use crate::keep::{Done, Terms};
 
     fn copy(memory: &Memory) -> OwnedFd {
         memory.file().try_clone_to_owned().unwrap()
@@ -300,11 +324,13 @@ mod tests {
     fn a_successor_reads_what_was_written() {
         let mut memory = Memory::create().unwrap();
         let id = memory.header().next_id();
-        memory.record(RECORDS - 1).begin(id, 3, 1, 42);
+        let terms = Terms { protocol: Protocol::Line, rule: 1, born: 42 };
+        memory.record(RECORDS - 1).begin(id, terms, &Done::default());
         let mut slot = memory.take_slot().unwrap();
         slot.bytes()[..5].copy_from_slice(b"hello");
         let mut next = Memory::adopt(copy(&memory)).unwrap();
         assert_eq!(next.record(RECORDS - 1).id(), Some(id));
+        assert_eq!(next.record(RECORDS - 1).terms(), Some(terms));
         assert_eq!(next.claim_slot(slot.number()).unwrap().bytes()[..5], *b"hello");
         assert!(next.header().next_id() > id);
     }
@@ -343,9 +369,13 @@ mod tests {
     fn idle_slots_hold_no_memory() {
         let mut memory = Memory::create().unwrap();
         let mut slots: Vec<_> = (0..64).map(|_| memory.take_slot().unwrap()).collect();
-        slots.iter_mut().for_each(|slot| slot.bytes().fill(1));
+        for slot in &mut slots {
+            slot.bytes().fill(1);
+        }
         let full = rustix::fs::fstat(memory.file()).unwrap().st_blocks;
-        slots.into_iter().for_each(|slot| memory.free_slot(slot));
+        for slot in slots {
+            memory.free_slot(slot);
+        }
         memory.trim();
         let trimmed = rustix::fs::fstat(memory.file()).unwrap().st_blocks;
         assert!(trimmed < full / 8, "{trimmed} of {full} blocks remain");

@@ -1,8 +1,9 @@
 //! What one conversation knows, in one cache line, and the order in which it
 //! is noted.
 
+use super::rules::RuleIndex;
 use crate::conversation::Id;
-use crate::echo::State;
+use crate::echo::{Protocol, State};
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
@@ -27,14 +28,16 @@ pub struct Record {
     /// `c0` modulo 2⁴⁸, and the state in the 16 bits above.
     mark: AtomicU64,
     w0: AtomicU64,
-    /// CLOCK_BOOTTIME when it was accepted, in nanoseconds.
+    /// `CLOCK_BOOTTIME` when it was accepted, in nanoseconds.
     born: AtomicU64,
     messages: AtomicU64,
     slot: AtomicU32,
     protocol: AtomicU8,
     rule: AtomicU8,
     strikes: AtomicU8,
-    _reserved: [AtomicU8; 17],
+    /// Whether the beginning is in the journal, so that the end will be.
+    recorded: AtomicU8,
+    _reserved: [AtomicU8; 16],
 }
 
 const _: () = assert!(size_of::<Record>() == super::layout::RECORD_SIZE);
@@ -53,6 +56,17 @@ pub struct Noted {
     pub slot: u32,
     /// Messages answered; may be one turn behind.
     pub messages: u64,
+}
+
+/// On what terms a conversation began; they hold to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// By which rule.
+    pub rule: RuleIndex,
+    /// `CLOCK_BOOTTIME` when it was accepted, in nanoseconds.
+    pub born: u64,
 }
 
 /// A turn that is done: what is noted about it.
@@ -86,18 +100,30 @@ pub enum Step {
 pub const ORDER: [Step; 3] = [Step::Mark, Step::Given, Step::Messages];
 
 impl Record {
-    /// Writes a fresh conversation; whoever reads it meanwhile sees nobody.
-    pub fn begin(&self, id: Id, protocol: u8, rule: u8, born: u64) {
+    /// Writes a conversation of which nothing is unanswered; whoever reads it
+    /// meanwhile sees nobody.
+    pub fn begin(&self, id: Id, terms: Terms, done: &Done) {
         self.id.store(0, Ordering::Release);
-        self.mark.store(0, Ordering::Release);
-        self.w0.store(0, Ordering::Release);
-        self.born.store(born, Ordering::Release);
-        self.messages.store(0, Ordering::Release);
+        for step in ORDER {
+            self.step(step, done);
+        }
+        self.born.store(terms.born, Ordering::Release);
         self.slot.store(0, Ordering::Release);
-        self.protocol.store(protocol, Ordering::Release);
-        self.rule.store(rule, Ordering::Release);
+        self.protocol.store(terms.protocol as u8, Ordering::Release);
+        self.rule.store(terms.rule, Ordering::Release);
         self.strikes.store(0, Ordering::Release);
+        self.recorded.store(0, Ordering::Release);
         self.id.store(id.0.get(), Ordering::Release);
+    }
+
+    /// Notes that the beginning is in the journal.
+    pub fn set_recorded(&self) {
+        self.recorded.store(1, Ordering::Release);
+    }
+
+    /// Whether the beginning is in the journal.
+    pub fn is_recorded(&self) -> bool {
+        self.recorded.load(Ordering::Acquire) == 1
     }
 
     /// Frees the record.
@@ -172,19 +198,13 @@ impl Record {
         NonZeroU64::new(self.id.load(Ordering::Acquire)).map(Id)
     }
 
-    /// The number of the protocol, as it was noted at the beginning.
-    pub fn protocol(&self) -> u8 {
-        self.protocol.load(Ordering::Acquire)
-    }
-
-    /// The number of the rule, as it was noted at the beginning.
-    pub fn rule(&self) -> u8 {
-        self.rule.load(Ordering::Acquire)
-    }
-
-    /// CLOCK_BOOTTIME when it was accepted, in nanoseconds.
-    pub fn born(&self) -> u64 {
-        self.born.load(Ordering::Acquire)
+    /// On what terms it began, if what lies here can be terms.
+    pub fn terms(&self) -> Option<Terms> {
+        Some(Terms {
+            protocol: Protocol::from_u8(self.protocol.load(Ordering::Acquire))?,
+            rule: self.rule.load(Ordering::Acquire),
+            born: self.born.load(Ordering::Acquire),
+        })
     }
 }
 

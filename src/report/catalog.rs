@@ -18,6 +18,7 @@ pub(super) const NOT_KEPT: &str = "05f6b529606c422b93af2c74887b427a";
 pub(super) const CONTRADICTION: &str = "4dead89525184dce9847702fcd96e039";
 pub(super) const STRUCK: &str = "2e4f3e141c4b4543941a89e5c4f6f65c";
 pub(super) const STRUCK_OUT: &str = "02d516eafea8416cb628c9933d7f8a73";
+pub(super) const MEMORY_UNREADABLE: &str = "ab992171a103429598c52d995369d4ea";
 
 /// The name and the `MESSAGE_ID` of every kind of record that has one.
 pub const MESSAGE_IDS: &[(&str, &str)] = &[
@@ -38,6 +39,7 @@ pub const MESSAGE_IDS: &[(&str, &str)] = &[
     ("contradiction", CONTRADICTION),
     ("struck", STRUCK),
     ("struck-out", STRUCK_OUT),
+    ("memory-unreadable", MEMORY_UNREADABLE),
 ];
 
 /// Every field that a record may have besides the journal's own.

@@ -52,6 +52,10 @@ impl fmt::Display for Record {
             Self::UnknownVariable(name) => {
                 write!(f, "the environment has {name}, which is no option, continuing")
             }
+            Self::MemoryUnreadable(error) => {
+                write!(f, "cannot read the predecessor's memory: {error}; ")?;
+                f.write_str("only conversations that need none of it go on, continuing")
+            }
             Self::NoJournal(error) => {
                 write!(f, "the journal's socket cannot be reached ({error}), ")?;
                 f.write_str("writing to standard error without fields, continuing")

@@ -26,6 +26,7 @@ pub(super) enum Record {
     Repeated { event: Event, times: u64 },
     ListenerFailed { socket: String, error: String },
     UnknownVariable(String),
+    MemoryUnreadable(String),
     NoJournal(String),
     Lost(u64),
 }
@@ -81,6 +82,7 @@ impl Record {
             | Self::Summed(_) => Level::Info,
             Self::Repeated { .. }
             | Self::UnknownVariable(_)
+            | Self::MemoryUnreadable(_)
             | Self::NoJournal(_)
             | Self::Lost(_) => Level::Warning,
             Self::Received(..)
@@ -102,6 +104,7 @@ impl Record {
             Self::Repeated { event, .. } => event.message_id(),
             Self::ListenerFailed { .. } => catalog::LISTENER_FAILED,
             Self::UnknownVariable(_) => catalog::UNKNOWN_VARIABLE,
+            Self::MemoryUnreadable(_) => catalog::MEMORY_UNREADABLE,
             Self::Lost(_) => catalog::LOST,
             Self::Received(..)
             | Self::Sent(..)
@@ -148,6 +151,7 @@ impl Record {
             | Self::Failed(_)
             | Self::ListenerFailed { .. }
             | Self::UnknownVariable(_)
+            | Self::MemoryUnreadable(_)
             | Self::NoJournal(_)
             | Self::Lost(_) => Fields::default(),
         }

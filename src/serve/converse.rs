@@ -2,7 +2,7 @@
 //! no state but where to find it.
 
 use super::desk::{Desk, with};
-use super::seeing_off::see_off;
+use super::seeing_off::{see_off, see_off_first};
 use super::turn::Turn;
 use crate::conversation::Ending;
 use crate::socket::Watch;
@@ -46,6 +46,14 @@ pub(super) async fn converse(watch: Watch, number: u32) {
     with(|desk| desk.close(number, ending));
 }
 
+/// Sees off a conversation of which only its end is left. Who ended first is not
+/// known any more, so we may have.
+pub(super) async fn finish(watch: Watch, number: u32, ending: Ending) {
+    let ending = see_off_first(&watch, number, ending).await;
+    drop(watch);
+    with(|desk| desk.close(number, ending));
+}
+
 async fn wait(watch: &Watch, want: Want) -> Event {
     match want {
         Want::Input(None) => {
@@ -62,13 +70,11 @@ async fn wait(watch: &Watch, want: Want) -> Event {
 
 async fn place(deadline: Option<Instant>) -> Event {
     let signs = with(|desk| Arc::clone(&desk.signs));
-    match deadline {
-        Some(deadline) => within(deadline, signs.slots.notified()).await,
-        None => {
-            signs.slots.notified().await;
-            Event::Ready
-        }
+    if let Some(deadline) = deadline {
+        return within(deadline, signs.slots.notified()).await;
     }
+    signs.slots.notified().await;
+    Event::Ready
 }
 
 /// Waits, but no longer than until `deadline`.

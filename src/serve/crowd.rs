@@ -47,9 +47,8 @@ impl Desk {
         talk.ending = Some(Ending::Crowded);
         // The reset wakes the conversation's task, which finds the ending.
         socket::disconnect(talk.stream.as_fd());
-        if let Some(owed) = talk.owed.take() {
-            self.holders[owed.slot.number() as usize] = None;
-            self.free_slot(owed.slot);
+        if let Some((slot, _)) = talk.owed.take().and_then(|owed| owed.input) {
+            self.free_slot(slot);
         }
     }
 

@@ -3,11 +3,11 @@
 
 use super::admission::Places;
 use super::converse;
-use crate::config::{Config, Patience};
+use crate::config::Patience;
 use crate::conversation::{Ending, Refusal, Totals};
 use crate::echo::{Protocol, Rule};
 use crate::endpoint::{Party, Source};
-use crate::keep::{self, Done, Memory, RULES, RuleIndex, Slot};
+use crate::keep::{self, Done, Memory, RULES, RuleIndex, Slot, Terms};
 use crate::report::{self, Introduction, Recording};
 use crate::socket::Watch;
 use crate::systemd::{BagNumber, Entry, Store};
@@ -57,19 +57,11 @@ pub(super) struct Signs {
     pub(super) stir: Notify,
 }
 
-/// What a desk is opened with.
-pub struct Opening {
-    /// A fresh memory file, or a predecessor's.
-    pub memory: Memory,
-    /// Where conversations outlive the process, if anywhere.
-    pub store: Option<Store>,
-}
-
 /// One conversation, as long as this process has it.
 pub(super) struct Talk {
     pub(super) stream: Arc<OwnedFd>,
     pub(super) who: Introduction,
-    pub(super) rule: RuleIndex,
+    pub(super) terms: Terms,
     pub(super) done: Done,
     pub(super) owed: Option<Box<Owed>>,
     /// When the peer was last heard; kept only with an idle timeout.
@@ -87,10 +79,9 @@ pub(super) struct Talk {
 
 /// An answer that the peer has not taken whole.
 pub(super) struct Owed {
-    /// Holds the input; the answer is computed from it again.
-    pub(super) slot: Slot,
-    /// How much input; 0 for the answer at end of file.
-    pub(super) taken: usize,
+    /// The input, from which the answer is computed again: where it lies, and
+    /// how much. The answer at end of file has none.
+    pub(super) input: Option<(Slot, usize)>,
     /// How much of the answer has been given.
     pub(super) skip: u64,
     /// When it first came up short: from then on the peer has the stall timeout.
@@ -113,26 +104,7 @@ thread_local! {
 }
 
 /// Opens this thread's desk.
-pub fn open_desk(opening: Opening, config: &Config) {
-    let mut memory = opening.memory;
-    let kept = memory.keep_rule(&config.rule, [false; RULES]);
-    let mut rules = [const { None }; RULES];
-    rules[usize::from(kept.rule)] = Some(config.rule.clone());
-    let desk = Desk {
-        hot: memory.take_slot(),
-        memory,
-        store: opening.store,
-        rules,
-        rule: kept.rule,
-        talks: Vec::new(),
-        holders: vec![None; keep::SLOTS as usize],
-        records: Vec::new(),
-        places: Places::new(&config.limits),
-        patience: config.patience,
-        signs: Arc::default(),
-        stirred: false,
-        turns: 0,
-    };
+pub(super) fn place(desk: Desk) {
     DESK.set(Some(desk));
 }
 
@@ -168,18 +140,24 @@ impl Desk {
         }
         let number = self.free_record();
         let id = self.memory.header().next_id();
-        self.memory.record(number).begin(id, protocol as u8, self.rule, boot_time());
+        let terms = Terms { protocol, rule: self.rule, born: boot_time() };
+        let record = self.memory.record(number);
+        record.begin(id, terms, &Done::default());
         let who = Introduction { id, transport, protocol, local, peer };
+        let recording = report::began(&who);
+        if recording == Recording::Single {
+            record.set_recorded();
+        }
         let talk = Talk {
             stream,
             who,
-            rule: self.rule,
+            terms,
             done: Done::default(),
             owed: None,
             heard: Instant::now(),
             until: self.patience.lifetime().map(|lifetime| Instant::now() + lifetime),
             bag: None,
-            recording: report::began(&who),
+            recording,
             ending: None,
             parting: false,
             task: None,
@@ -209,18 +187,16 @@ impl Desk {
     /// and nobody watches its descriptor.
     pub(super) fn close(&mut self, number: u32, ending: Ending) {
         let talk = self.talks[number as usize].take().expect("a conversation is closed once");
-        let record = self.memory.record(number);
         let totals = Totals {
             received: talk.done.taken,
             sent: talk.done.given,
             messages: (talk.who.protocol != Protocol::Rfc862).then_some(talk.done.messages),
-            duration: Duration::from_nanos(boot_time().saturating_sub(record.born())),
+            duration: Duration::from_nanos(boot_time().saturating_sub(talk.terms.born)),
         };
-        record.end();
+        self.memory.record(number).end();
         report::ended(&talk.who, talk.recording, ending, &totals);
-        if let Some(owed) = talk.owed {
-            self.holders[owed.slot.number() as usize] = None;
-            self.free_slot(owed.slot);
+        if let Some((slot, _)) = talk.owed.and_then(|owed| owed.input) {
+            self.free_slot(slot);
         }
         drop(talk.stream);
         self.records.push(number);
@@ -253,7 +229,9 @@ impl Desk {
     fn free_record(&mut self) -> u32 {
         self.records.pop().unwrap_or_else(|| {
             self.talks.push(None);
-            u32::try_from(self.talks.len() - 1).expect("there are 65,536 records")
+            let number = u32::try_from(self.talks.len() - 1).expect("there are 65,536 records");
+            self.memory.header().reach(number);
+            number
         })
     }
 
@@ -275,7 +253,7 @@ fn entry(number: u32, talk: &Talk) -> Entry {
     Entry { id: talk.who.id.0.get(), record: number, protocol: talk.who.protocol as u8 }
 }
 
-/// CLOCK_BOOTTIME in nanoseconds: goes on through suspend, and means the same
+/// `CLOCK_BOOTTIME` in nanoseconds: goes on through suspend, and means the same
 /// to the next process.
 pub(super) fn boot_time() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);

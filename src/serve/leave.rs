@@ -1,7 +1,7 @@
 //! Leaving: with a store, conversations wait there for the next process; without
 //! one, each gets what it is owed and ends.
 
-use super::desk::{Desk, with};
+use super::desk::{Desk, Talk, with};
 use super::seeing_off::see_off;
 use super::turn::Turn;
 use crate::conversation::{Ending, Id};
@@ -100,9 +100,14 @@ impl Desk {
         numbers
             .zip(&self.talks)
             .filter_map(|(number, talk)| Some((number, talk.as_ref()?)))
-            .filter(|(_, talk)| who == Who::All || talk.bag.is_none())
+            .filter(|(_, talk)| who == Who::All || !self.is_kept(talk))
             .map(|(number, talk)| (number, talk.who.id))
             .collect()
+    }
+
+    fn is_kept(&self, talk: &Talk) -> bool {
+        let store = self.store.as_ref();
+        store.zip(talk.bag).is_some_and(|(store, bag)| store.is_kept(bag))
     }
 
     /// Stops the task of a conversation, unless that one is being seen off.
@@ -111,9 +116,9 @@ impl Desk {
         if talk.parting {
             return None;
         }
-        let task = talk.task.take()?;
-        task.abort();
-        Some(task)
+        let driver = talk.task.take()?;
+        driver.abort();
+        Some(driver)
     }
 
     /// The tasks of conversations that are being seen off.

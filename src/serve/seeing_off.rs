@@ -35,27 +35,41 @@ enum Way {
 /// Sees a conversation off. When this is done its connection is closed on both
 /// sides, whoever else holds the descriptor. Returns how it has ended after all.
 pub(super) async fn see_off(watch: &Watch, number: u32, ending: Ending) -> Ending {
-    let deadline = match with(|desk| desk.part(number, ending)) {
-        Way::Gone => return ending,
-        Way::Answered => None,
-        Way::First => Some(LINGER),
-    };
-    let stalled = Instant::now() + with(|desk| desk.patience.stall.get());
-    if !with(|desk| desk.everything_sent(number)) && !all_sent(number, stalled).await {
-        with(|desk| desk.disconnect(number));
-        return Ending::Stalled;
+    match with(|desk| desk.part(number, ending)) {
+        Way::Gone => ending,
+        Way::Answered => sent(number, ending).await,
+        Way::First => linger(watch, number, ending).await,
     }
-    if let Some(linger) = deadline {
-        let until = Instant::now() + linger;
-        let mut left = LINGER_BYTES;
-        while let Some(more) = drop_input(watch, left) {
-            left = more;
-            if let Event::Late = Box::pin(within(until, watch.readable())).await {
-                break;
-            }
+}
+
+/// [`see_off`], whoever ended first, with an end of file.
+pub(super) async fn see_off_first(watch: &Watch, number: u32, ending: Ending) -> Ending {
+    with(|desk| socket::shut_down(desk.talk(number).stream.as_fd()));
+    linger(watch, number, ending).await
+}
+
+/// Waits until the peer has everything, or has had its time for it.
+async fn sent(number: u32, ending: Ending) -> Ending {
+    let deadline = Instant::now() + with(|desk| desk.patience.stall.get());
+    if with(|desk| desk.everything_sent(number)) || all_sent(number, deadline).await {
+        return ending;
+    }
+    with(|desk| desk.disconnect(number));
+    Ending::Stalled
+}
+
+/// Then hears the peer out for a while.
+async fn linger(watch: &Watch, number: u32, ending: Ending) -> Ending {
+    let ending = sent(number, ending).await;
+    let until = Instant::now() + LINGER;
+    let mut left = LINGER_BYTES;
+    while let Some(more) = drop_input(watch, left) {
+        left = more;
+        if let Event::Late = Box::pin(within(until, watch.readable())).await {
+            break;
         }
-        with(|desk| desk.disconnect(number));
     }
+    with(|desk| desk.disconnect(number));
     ending
 }
 

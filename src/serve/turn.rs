@@ -2,9 +2,11 @@
 //! and stopping differ.
 
 use super::desk::{Desk, Owed, Talk};
+use crate::config::Level;
 use crate::conversation::Ending;
 use crate::echo::{self, Answer, Rule};
 use crate::keep::{self, Done, Header, Record, Slot};
+use crate::report;
 use crate::socket::Watch;
 use std::io::{self, IoSlice};
 use tokio::time::Instant;
@@ -44,78 +46,88 @@ impl Desk {
         header.begin_turn(number);
         record.place(slot.number());
         let talk = self.talks[number as usize].as_mut().expect("a turn belongs to a talk");
-        let rule = self.rules[usize::from(talk.rule)].as_ref().expect("a talk has a rule");
-        let buffer = &mut slot.bytes()[..echo::read_max(rule, talk.who.protocol)];
-        let step = match watch.take(buffer) {
-            Ok(0) => talk.farewell(watch, rule, record),
-            Ok(taken) => talk.answer(watch, rule, &mut slot, taken, 0),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Step::Nothing,
-            Err(_) => Step::Over(Ending::Reset),
+        let rule = self.rules[usize::from(talk.terms.rule)].as_ref().expect("a talk has a rule");
+        let buffer = &mut slot.bytes()[..echo::read_max(rule, talk.terms.protocol)];
+        let (step, taken) = match watch.take(buffer) {
+            Ok(0) => (talk.farewell(watch, rule, record), 0),
+            Ok(taken) => (talk.answer(watch, rule, &mut slot, taken, 0), taken),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => (Step::Nothing, 0),
+            Err(_) => (Step::Over(Ending::Reset), 0),
         };
-        self.finish(number, slot, step)
+        match step {
+            Step::Short { skip } if taken > 0 => self.owe(number, Some((slot, taken)), skip),
+            step => {
+                self.hot = Some(slot);
+                match step {
+                    Step::Short { skip } => self.owe(number, None, skip),
+                    step => self.obey(number, &step),
+                }
+            }
+        }
     }
 
     /// Goes on with an answer that the peer did not take whole.
-    pub(super) fn go_on(&mut self, watch: &Watch, number: u32) -> Turn {
+    fn go_on(&mut self, watch: &Watch, number: u32) -> Turn {
         let talk = self.talks[number as usize].as_mut().expect("a turn belongs to a talk");
-        let rule = self.rules[usize::from(talk.rule)].as_ref().expect("a talk has a rule");
+        let rule = self.rules[usize::from(talk.terms.rule)].as_ref().expect("a talk has a rule");
         let Some(mut owed) = talk.owed.take() else { return Turn::Answered };
-        let step = if owed.taken == 0 {
-            talk.give_farewell(watch, rule, owed.skip)
-        } else {
-            talk.answer(watch, rule, &mut owed.slot, owed.taken, owed.skip)
+        let step = match &mut owed.input {
+            Some((slot, taken)) => talk.answer(watch, rule, slot, *taken, owed.skip),
+            None => talk.give_farewell(watch, rule, owed.skip),
         };
-        if let Step::Short { taken, skip } = step {
+        if let Step::Short { skip } = step {
             if skip > owed.skip {
                 owed.moved = Instant::now();
             }
-            (owed.taken, owed.skip) = (taken, skip);
+            owed.skip = skip;
             talk.owed = Some(owed);
             return Turn::Owing;
         }
-        self.holders[owed.slot.number() as usize] = None;
-        self.finish(number, owed.slot, step)
+        let turn = self.obey(number, &step);
+        if let Some((slot, _)) = owed.input {
+            self.free_slot(slot);
+        }
+        turn
     }
 
-    /// Obeys a step: notes what was answered, keeps the slot with what is owed.
-    fn finish(&mut self, number: u32, slot: Slot, step: Step) -> Turn {
+    /// Obeys a step that leaves nothing owed.
+    fn obey(&mut self, number: u32, step: &Step) -> Turn {
         self.stir();
         let header = self.memory.header();
         let talk = self.talks[number as usize].as_mut().expect("a turn belongs to a talk");
-        match step {
-            Step::Nothing => {
-                self.free_slot(slot);
-                Turn::Answered
-            }
+        match *step {
             Step::Done(done) => {
                 talk.note(done, self.memory.record(number), header);
-                let ended = done.state.ended();
                 if self.patience.idle.is_some() {
                     talk.heard = Instant::now();
                 }
-                self.free_slot(slot);
-                if ended { Turn::Over(Ending::ExitWord) } else { Turn::Answered }
+                if done.state.ended() { Turn::Over(Ending::ExitWord) } else { Turn::Answered }
             }
-            Step::Short { taken, skip } => {
-                let now = Instant::now();
-                self.holders[slot.number() as usize] = Some(number);
-                talk.owed = Some(Box::new(Owed { slot, taken, skip, since: now, moved: now }));
-                header.end_turn();
-                self.hot = self.memory.take_slot();
-                if self.hot.is_none() {
-                    self.signs.crowd.notify_one();
-                }
-                Turn::Owing
-            }
-            Step::Over(ending) => {
-                self.free_slot(slot);
-                Turn::Over(ending)
+            Step::Nothing | Step::Short { .. } => Turn::Answered,
+            Step::Over(ending) => Turn::Over(ending),
+        }
+    }
+
+    /// Keeps what is owed. A stuck answer keeps the slot that its input was read
+    /// into, and the next input goes to another: nothing is copied.
+    fn owe(&mut self, number: u32, input: Option<(Slot, usize)>, skip: u64) -> Turn {
+        self.stir();
+        self.memory.header().end_turn();
+        let now = Instant::now();
+        if let Some((slot, _)) = &input {
+            self.holders[slot.number() as usize] = Some(number);
+            self.hot = self.memory.take_slot();
+            if self.hot.is_none() {
+                self.signs.crowd.notify_one();
             }
         }
+        self.talk(number).owed = Some(Box::new(Owed { input, skip, since: now, moved: now }));
+        Turn::Owing
     }
 
     /// Makes a slot the next to be read into, or free.
     pub(super) fn free_slot(&mut self, slot: Slot) {
+        self.holders[slot.number() as usize] = None;
         if self.hot.is_none() {
             self.hot = Some(slot);
             self.signs.slots.notify_waiters();
@@ -129,7 +141,7 @@ impl Desk {
 enum Step {
     Nothing,
     Done(Done),
-    Short { taken: usize, skip: u64 },
+    Short { skip: u64 },
     Over(Ending),
 }
 
@@ -143,10 +155,13 @@ impl Talk {
         skip: u64,
     ) -> Step {
         let mut answer =
-            echo::answer(rule, self.who.protocol, self.done.state, slot.bytes(), taken);
+            echo::answer(rule, self.terms.protocol, self.done.state, slot.bytes(), taken);
         match give(watch, &mut answer, skip) {
             Given::Whole(length) => {
                 let outcome = answer.outcome();
+                if report::wants(Level::Debug) {
+                    self.record(rule, slot.bytes(), taken);
+                }
                 Step::Done(Done {
                     taken: self.done.taken + taken as u64,
                     given: self.done.given + length,
@@ -154,30 +169,45 @@ impl Talk {
                     messages: self.done.messages + u64::from(outcome.messages),
                 })
             }
-            Given::Short(skip) => Step::Short { taken, skip },
+            Given::Short(skip) => Step::Short { skip },
             Given::Broken => Step::Over(Ending::Reset),
+        }
+    }
+
+    /// Records a message and its answer, as the tutorial prints them.
+    fn record(&self, rule: &Rule, buffer: &mut [u8], taken: usize) {
+        report::received(self.who.id, &buffer[..taken]);
+        let state = self.done.state;
+        let pieces: Vec<&[u8]> =
+            echo::answer(rule, self.terms.protocol, state, buffer, taken).collect();
+        if !pieces.is_empty() {
+            report::sent(self.who.id, &pieces);
         }
     }
 
     /// The end of file: the answer that may be owed now has no input of its
     /// own, so the record has to say that it has begun.
     fn farewell(&mut self, watch: &Watch, rule: &Rule, record: &Record) -> Step {
-        if echo::farewell(rule, self.who.protocol, self.done.state).is_empty() {
-            return Step::Over(Ending::EndOfFile);
+        let farewell = echo::farewell(rule, self.terms.protocol, self.done.state);
+        if farewell.is_empty() {
+            let outcome = farewell.outcome();
+            self.done.messages += u64::from(outcome.messages);
+            let ended = outcome.state.ended();
+            return Step::Over(if ended { Ending::ExitWord } else { Ending::EndOfFile });
         }
         record.mark_last();
         self.give_farewell(watch, rule, 0)
     }
 
     fn give_farewell(&mut self, watch: &Watch, rule: &Rule, skip: u64) -> Step {
-        let mut answer = echo::farewell(rule, self.who.protocol, self.done.state);
+        let mut answer = echo::farewell(rule, self.terms.protocol, self.done.state);
         match give(watch, &mut answer, skip) {
             Given::Whole(length) => {
                 self.done.given += length;
                 self.done.messages += u64::from(answer.outcome().messages);
                 Step::Over(Ending::EndOfFile)
             }
-            Given::Short(skip) => Step::Short { taken: 0, skip },
+            Given::Short(skip) => Step::Short { skip },
             Given::Broken => Step::Over(Ending::Reset),
         }
     }

@@ -32,7 +32,7 @@ const _: () = assert!(offset_of!(TcpInfo, last_data_received) == 52);
 const _: () = assert!(offset_of!(TcpInfo, bytes_acknowledged) == 120);
 const _: () = assert!(size_of::<TcpInfo>() == 136);
 
-/// TCP's states, as `tcpi_state` numbers them (net/tcp_states.h).
+/// TCP's states, as `tcpi_state` numbers them (`net/tcp_states.h`).
 mod state {
     pub(super) const FIN_WAIT_1: u8 = 4;
     pub(super) const FIN_WAIT_2: u8 = 5;
@@ -122,7 +122,8 @@ fn info(connection: BorrowedFd<'_>) -> io::Result<TcpInfo> {
 
 /// SIOCOUTQ: what was given and is not acknowledged yet, our end of file included.
 pub(super) fn unsent(connection: BorrowedFd<'_>) -> Result<u64, Errno> {
-    const SIOCOUTQ: rustix::ioctl::Opcode = libc::TIOCOUTQ as rustix::ioctl::Opcode;
+    // Its number in asm-generic/ioctls.h, like TIOCOUTQ's.
+    const SIOCOUTQ: rustix::ioctl::Opcode = 0x5411;
     // SAFETY: SIOCOUTQ writes one int, and nothing else.
     let bytes = unsafe {
         let getter = rustix::ioctl::Getter::<SIOCOUTQ, libc::c_int>::new();

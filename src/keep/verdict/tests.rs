@@ -7,7 +7,7 @@
 
 use super::*;
 use crate::conversation::Id;
-use crate::keep::{ORDER, Record, Step};
+use crate::keep::{ORDER, Record, Step, Terms};
 use proptest::prelude::*;
 use std::num::NonZeroU64;
 
@@ -42,7 +42,8 @@ impl<'a> World<'a> {
         order: [Step; 3],
     ) -> Self {
         let record = Record::default();
-        record.begin(Id(NonZeroU64::MIN), protocol as u8, 0, 0);
+        let terms = Terms { protocol, rule: 0, born: 0 };
+        record.begin(Id(NonZeroU64::MIN), terms, &Done::default());
         let slot = vec![0; SLOT_SIZE];
         let (reads, output, seen) = (Vec::new(), Vec::new(), Vec::new());
         let (taken, we_ended, fuse) = (0, false, usize::MAX);
@@ -333,7 +334,8 @@ fn counts_go_on_after_they_wrapped() {
     let [rule, _] = rules();
     let record = Record::default();
     let far = (1 << 48) + 10;
-    record.begin(Id(NonZeroU64::MIN), Protocol::Rfc862 as u8, 0, 0);
+    let terms = Terms { protocol: Protocol::Rfc862, rule: 0, born: 0 };
+    record.begin(Id(NonZeroU64::MIN), terms, &Done::default());
     record.note(&Done { taken: far, given: far, state: echo::State::START, messages: 0 });
     let counters = Counters { taken: far + 3, given: far, phase: Phase::Open };
     let noted = record.noted();
