@@ -69,7 +69,7 @@ mod tests {
             (0, "0 B"),
             (1023, "1023 B"),
             (1024, "1.0 KiB"),
-            (1_288_490_189, "1.2 GiB"),
+            (1_300_000_000, "1.2 GiB"),
             (u64::MAX, "15.9 EiB"),
         ] {
             assert_eq!(Amount(bytes).to_string(), text);
