@@ -1,5 +1,8 @@
 //! Every option, with the words that the manual repeats.
 
+// The options' comments are printed as they stand, brackets and all.
+#![allow(clippy::doc_markdown, rustdoc::broken_intra_doc_links)]
+
 use super::values::{self, Bytes, OrOff};
 use crate::config::{
     self, Backlog, Config, Connections, Drain, Idle, Level, Lifetime, Limits, Listen, MessageMax,
@@ -38,9 +41,10 @@ pub(super) struct Arguments {
 const NOTATION: &str = "\
 Notation:
   ADDRESS is written as in systemd.socket(5): 7 (a port on every address),
-  127.0.0.1:8080, [::1]:8080, [fe80::1]:8080%eth0, /run/x.sock, @name (abstract),
-  vsock:CID:PORT, or vsock::PORT for any CID. Port 0 lets the kernel choose.
-  reply=, line= or rfc862= before it sets what that socket speaks.
+  127.0.0.1:8080, [::1]:8080, [fe80::1]:8080%eth0, /run/x.sock, @name (an
+  abstract Unix socket), vsock:CID:PORT, or vsock::PORT for any CID. Port 0
+  lets the kernel choose. reply=, line= or rfc862= before it sets what that
+  socket speaks.
 
   TIME is written as in systemd.time(7): 500ms, 30s, 5min, '1min 30s'; a bare
   number is seconds. SIZE is in bytes, or has K, M or G (also KiB, MiB, GiB),
@@ -57,8 +61,8 @@ Environment:
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Sockets")]
 struct SocketArguments {
-    /// Listen on a stream socket, besides those that the service manager passes
-    /// in; can be repeated. With no socket at all, echod listens on
+    /// Listen on a stream socket, besides those that the service manager
+    /// passes in; can be repeated. With no socket at all, echod listens on
     /// 127.0.0.1:8080 and [::1]:8080.
     #[arg(long, value_name = "[PROTOCOL=]ADDRESS", value_parser = values::stream(), verbatim_doc_comment)]
     listen_stream: Vec<Listen>,
@@ -72,12 +76,13 @@ struct SocketArguments {
     listen_sequential_packet: Vec<Listen>,
 
     /// Let this many connections wait to be accepted on sockets that echod
-    /// binds, 1 to 65535. The kernel cuts it down to net.core.somaxconn.
+    /// binds, 1 to 65535. The kernel cuts it down to
+    /// net.core.somaxconn.
     #[arg(long, value_name = "NUMBER", default_value_t = config::BACKLOG, value_parser = values::text::<Backlog>(), verbatim_doc_comment)]
     backlog: Backlog,
 
-    /// Offer Multipath TCP on stream sockets that echod binds, where the kernel
-    /// has it.
+    /// Offer Multipath TCP on stream sockets that echod binds, where the
+    /// kernel has it.
     #[arg(
         long, value_name = "BOOLEAN", num_args = 0..=1, require_equals = true,
         action = ArgAction::Set, default_value = "no", default_missing_value = "yes",
@@ -89,12 +94,13 @@ struct SocketArguments {
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Protocol")]
 struct ProtocolArguments {
-    /// What a socket speaks whose name or address does not say: reply, line or
-    /// rfc862.
+    /// What a socket speaks whose name or address does not say: reply, line
+    /// or rfc862.
     #[arg(long, value_name = "PROTOCOL", default_value_t = config::PROTOCOL, hide_possible_values = true, value_parser = values::protocol(), verbatim_doc_comment)]
     protocol: Protocol,
 
-    /// What reply and line put behind each message, at most 256 bytes.
+    /// What reply and line put behind each message, at most 256
+    /// bytes.
     #[arg(long, value_name = "TEXT", default_value = config::SUFFIX, allow_hyphen_values = true, value_parser = values::suffix(), verbatim_doc_comment)]
     suffix: Bytes,
 
@@ -103,7 +109,8 @@ struct ProtocolArguments {
     #[arg(long, value_name = "TEXT", default_value = config::EXIT_WORD, allow_hyphen_values = true, value_parser = values::exit_word(), verbatim_doc_comment)]
     exit_word: Bytes,
 
-    /// Read at most this much as one message in reply, 1 to 64K.
+    /// Read at most this much as one message in reply, 1 to
+    /// 64K.
     #[arg(long, value_name = "SIZE", default_value_t = config::MESSAGE_MAX, value_parser = values::text::<MessageMax>(), verbatim_doc_comment)]
     message_max: MessageMax,
 }
@@ -111,20 +118,20 @@ struct ProtocolArguments {
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Limits")]
 struct LimitArguments {
-    /// Hold at most this many conversations at once, 1 to 65536; others wait to
-    /// be accepted. It is lowered at start to what the limit of open files
+    /// Hold at most this many conversations at once, 1 to 65536; others wait
+    /// to be accepted. It is lowered at start to what the limit of open files
     /// allows.
     #[arg(long, value_name = "NUMBER", default_value_t = config::CONNECTIONS_MAX, value_parser = values::text::<Connections>(), verbatim_doc_comment)]
     connections_max: Connections,
 
-    /// Hold at most this many conversations at once with one source, 1 to 65536
-    /// or off; others are refused. A source is an IPv4 address or an IPv6 /64.
-    /// Set it when open to strangers.
+    /// Hold at most this many conversations at once with one source, 1 to
+    /// 65536 or off; others are refused. A source is an IPv4 address or an
+    /// IPv6 /64. Set it when open to strangers.
     #[arg(long, value_name = "NUMBER", default_value = "off", value_parser = values::text::<OrOff<Connections>>(), verbatim_doc_comment)]
     connections_per_source_max: OrOff<Connections>,
 
-    /// Answer at most this many UDP datagrams of one source, 1/s to 1000000/s or
-    /// off.
+    /// Answer at most this many UDP datagrams of one source, 1/s to 1000000/s
+    /// or off.
     #[arg(long, value_name = "RATE", default_value_t = OrOff::At(config::DATAGRAM_RATE), value_parser = values::datagram_rate(), verbatim_doc_comment)]
     datagram_rate: OrOff<Rate>,
 
@@ -138,17 +145,18 @@ struct LimitArguments {
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Times")]
 struct TimeArguments {
-    /// End a conversation when nothing was heard for this long, 1ms to 365d or
-    /// off.
+    /// End a conversation when nothing was heard for this long, 1ms to 365d
+    /// or off.
     #[arg(long, value_name = "TIME", default_value = "off", value_parser = values::text::<OrOff<Idle>>(), verbatim_doc_comment)]
     idle_timeout: OrOff<Idle>,
 
-    /// End a conversation this long after it began, 1ms to 365d or off.
+    /// End a conversation this long after it began, 1ms to 365d or
+    /// off.
     #[arg(long, value_name = "TIME", default_value = "off", value_parser = values::text::<OrOff<Lifetime>>(), verbatim_doc_comment)]
     lifetime_max: OrOff<Lifetime>,
 
-    /// Reset a conversation whose peer has not taken a whole answer within this
-    /// time, 1s to 1d.
+    /// Reset a conversation whose peer has not taken a whole answer within
+    /// this time, 1s to 1d.
     #[arg(long, value_name = "TIME", default_value_t = config::STALL_TIMEOUT, value_parser = values::text::<Stall>(), verbatim_doc_comment)]
     stall_timeout: Stall,
 
@@ -167,7 +175,8 @@ struct RecordArguments {
     log_level: Level,
 
     /// Record the begin and end of conversations at most this often, up to
-    /// 1000000/s; 0 is never. Those left out are summed up once a minute.
+    /// 1000000/s; 0 is never. Those left out are summed up once a
+    /// minute.
     #[arg(long, value_name = "RATE", default_value_t = config::RECORD_RATE, value_parser = values::text::<Rate>(), verbatim_doc_comment)]
     record_rate: Rate,
 }
