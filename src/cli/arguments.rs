@@ -177,7 +177,7 @@ struct RecordArguments {
     /// Record the begin and end of conversations at most this often, up to
     /// 1000000/s; 0 is never. Those left out are summed up once a
     /// minute.
-    #[arg(long, value_name = "RATE", default_value_t = config::RECORD_RATE, value_parser = values::text::<Rate>(), verbatim_doc_comment)]
+    #[arg(long, value_name = "RATE", default_value_t = config::RECORD_RATE, value_parser = values::record_rate(), verbatim_doc_comment)]
     record_rate: Rate,
 }
 

@@ -113,6 +113,18 @@ pub(super) fn datagram_rate() -> Reader<OrOff<Rate>> {
     Reader { read, words: &[] }
 }
 
+/// Begin and end are paid together, so a burst of one would pay for neither.
+pub(super) fn record_rate() -> Reader<Rate> {
+    let read = |text: &OsStr| match read_text(text)? {
+        rate if Rate::burst(rate) == 1 => Err(format!(
+            "{} has too small a burst for a begin and its end: 2 to {RATE_MAX} are allowed",
+            quoted(text)
+        )),
+        rate => Ok(rate),
+    };
+    Reader { read, words: &[] }
+}
+
 pub(super) fn stream() -> Reader<Listen> {
     Reader { read: |text| listen(Kind::Stream, text), words: &[] }
 }
