@@ -22,8 +22,9 @@ use std::ffi::OsString;
 pub struct Invocation {
     /// The numbers.
     pub config: Config,
-    /// What is odd, but harmless: one line each, for the journal.
-    pub warnings: Vec<String>,
+    /// Each `ECHOD_…` in the environment that stands for no option, in order
+    /// and as it is: whoever shows it escapes it.
+    pub unknown_variables: Vec<OsString>,
 }
 
 /// The whole command line, for the manual and the shell completions.
@@ -68,7 +69,7 @@ pub fn parse_with(
         .map_err(|error| usage::stop(&error, None))?
         .config()
         .map_err(|error| Stop::Usage(error.to_string()))?;
-    Ok(Invocation { config, warnings: environment.warnings })
+    Ok(Invocation { config, unknown_variables: environment.unknown })
 }
 
 fn matches(words: &[OsString]) -> Result<ArgMatches, clap::Error> {

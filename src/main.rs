@@ -27,8 +27,8 @@ fn main() -> ExitCode {
             return ExitStatus::OsError.into();
         }
     };
-    for warning in &invocation.warnings {
-        report::unknown_variable(warning.as_ref());
+    for name in &invocation.unknown_variables {
+        report::unknown_variable(name);
     }
     let result = hand
         .map_err(Failure::Inherit)

@@ -3,7 +3,6 @@
 //! clap could read the environment itself, but then it would neither name the
 //! variable that is wrong nor take an environment from a test.
 
-use super::usage::escaped;
 use clap::{Arg, ArgAction, Id};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -14,8 +13,8 @@ const PREFIX: &str = "ECHOD_";
 pub(super) struct Environment {
     /// Options, in the order of the manual.
     pub(super) variables: Vec<Variable>,
-    /// One line for each variable that is no option.
-    pub(super) warnings: Vec<String>,
+    /// Names that stand for no option.
+    pub(super) unknown: Vec<OsString>,
 }
 
 /// One option from the environment.
@@ -52,12 +51,9 @@ pub(super) fn read(environment: impl IntoIterator<Item = (OsString, OsString)>) 
             });
         }
     }
-    let mut warnings = ours
-        .iter()
-        .map(|(name, _)| format!("{} stands for no option, continuing without it", escaped(name)))
-        .collect::<Vec<_>>();
-    warnings.sort_unstable();
-    Environment { variables, warnings }
+    let mut unknown = ours.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+    unknown.sort_unstable();
+    Environment { variables, unknown }
 }
 
 /// A repeatable option is repeated for each word between blanks.
