@@ -10,7 +10,7 @@ mod listen;
 mod watch;
 
 pub use accept::{Accepted, Shortage, accept, local, peer, prepare_listener, prepare_stream};
-pub use counters::{counters, idle_time};
+pub use counters::{counters, idle_time, is_counted};
 pub use kind::{Kind, KindError, kind};
 pub use listen::{BindError, Manner, bind};
 pub use watch::Watch;

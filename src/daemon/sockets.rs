@@ -98,7 +98,8 @@ impl Served {
             Party::Unknown => format!("{} {name} ({protocol})", transport.name()),
             local => format!("{} {local} ({protocol})", transport.name()),
         };
-        let listener = Listener { socket: Arc::new(socket), transport, protocol };
+        let counted = socket::is_counted(socket.as_fd());
+        let listener = Listener { socket: Arc::new(socket), transport, protocol, counted };
         self.listeners.push((name, listener));
         Ok(())
     }

@@ -22,6 +22,8 @@ pub struct Listener {
     pub transport: Transport,
     /// What they speak.
     pub protocol: Protocol,
+    /// Whether the kernel counts their bytes, so that they can outlive the process.
+    pub counted: bool,
 }
 
 /// How long nothing is accepted after descriptors or memory ran out; a
@@ -73,6 +75,7 @@ fn next(watch: &Watch, listener: &Listener, unprepared: bool) -> io::Result<()> 
         local: socket::local(stream.as_fd()),
         transport: listener.transport,
         protocol: listener.protocol,
+        counted: listener.counted,
         stream,
     };
     with(|desk| desk.begin(arrival)).map(|_| ())

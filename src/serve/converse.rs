@@ -113,3 +113,18 @@ impl Desk {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_conversation_that_waits_is_small() {
+        let (ours, _peer) = std::os::unix::net::UnixStream::pair().unwrap();
+        let watch = Watch::connection(Arc::new(ours.into())).unwrap();
+        let size = size_of_val(&converse(watch, 0));
+        // Tasks come in steps of 128 bytes, of which the runtime takes up to 127.
+        assert!(size <= 256, "{size} bytes");
+        println!("{size} bytes, and {} at the desk", size_of::<Option<super::super::desk::Talk>>());
+    }
+}

@@ -97,6 +97,8 @@ pub(super) struct Arrival {
     pub(super) local: Party,
     pub(super) transport: crate::endpoint::Transport,
     pub(super) protocol: Protocol,
+    /// Whether the kernel counts its bytes.
+    pub(super) counted: bool,
 }
 
 thread_local! {
@@ -129,7 +131,7 @@ impl Desk {
     /// second, both before the first byte is read: a successor finds all of it
     /// or nothing.
     pub(super) fn begin(&mut self, arrival: Arrival) -> io::Result<Result<(), Refusal>> {
-        let Arrival { stream, peer, local, transport, protocol } = arrival;
+        let Arrival { stream, peer, local, transport, protocol, counted } = arrival;
         let stream = Arc::new(stream);
         let watch = Watch::connection(Arc::clone(&stream))?;
         if let Err(refusal) = self.places.enter(source(&peer)) {
@@ -163,23 +165,23 @@ impl Desk {
             task: None,
         };
         self.talks[number as usize] = Some(talk);
-        self.bag(number);
+        if counted {
+            self.bag(number);
+        }
         keep::add(&self.memory.header().served, 1);
         self.stir();
         self.talk(number).task = Some(tokio::spawn(converse::converse(watch, number)));
         Ok(Ok(()))
     }
 
-    /// Puts a conversation where it outlives the process, if it can.
+    /// Puts a conversation where it outlives the process, if there is room.
     fn bag(&mut self, number: u32) {
         let (Some(store), Some(talk)) = (&mut self.store, &mut self.talks[number as usize]) else {
             return;
         };
-        if talk.who.transport == crate::endpoint::Transport::Tcp {
-            match store.add(talk.stream.as_fd(), entry(number, talk), now()) {
-                Ok(bag) => talk.bag = Some(bag),
-                Err(_) => report::store_full(),
-            }
+        match store.add(talk.stream.as_fd(), entry(number, talk), now()) {
+            Ok(bag) => talk.bag = Some(bag),
+            Err(_) => report::store_full(),
         }
     }
 

@@ -180,6 +180,9 @@ impl Desk {
             _ => None,
         };
         if self.is_suspect(&find) {
+            // It may yet turn out that it cannot go on; that has a record of its own.
+            opened.adopted.conversations += 1;
+            opened.adopted.mid_answer += 1;
             opened.suspect = Some(Suspect { find, slot });
             return true;
         }

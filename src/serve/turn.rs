@@ -166,7 +166,7 @@ impl Talk {
                     taken: self.done.taken + taken as u64,
                     given: self.done.given + length,
                     state: outcome.state,
-                    messages: self.done.messages + u64::from(outcome.messages),
+                    messages: self.done.messages.wrapping_add(outcome.messages.into()),
                 })
             }
             Given::Short(skip) => Step::Short { skip },

@@ -71,6 +71,13 @@ pub fn counters(connection: BorrowedFd<'_>) -> io::Result<Counters> {
     }
 }
 
+/// Whether the counters hold for connections accepted from this listener: TCP
+/// without fast open.
+pub fn is_counted(listener: BorrowedFd<'_>) -> bool {
+    let protocol = rustix::net::sockopt::socket_protocol(listener);
+    protocol == Ok(Some(rustix::net::ipproto::TCP)) && fast_open_queue(listener) == Some(0)
+}
+
 /// How long ago the peer was last heard.
 pub fn idle_time(connection: BorrowedFd<'_>) -> io::Result<Duration> {
     Ok(Duration::from_millis(info(connection)?.last_data_received.into()))
@@ -97,6 +104,23 @@ fn reckon((state, received, acknowledged): (u8, u64, u64), unread: u64, unsent: 
             (_, false, false) => Phase::Open,
         },
     }
+}
+
+/// How many connections may wait with data that came before the handshake.
+fn fast_open_queue(listener: BorrowedFd<'_>) -> Option<libc::c_int> {
+    let mut queue: libc::c_int = 0;
+    let mut length = libc::socklen_t::try_from(size_of_val(&queue)).expect("four bytes fit");
+    // SAFETY: `queue` has `length` writable bytes.
+    let result = unsafe {
+        libc::getsockopt(
+            listener.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_FASTOPEN,
+            (&raw mut queue).cast(),
+            &raw mut length,
+        )
+    };
+    (result == 0).then_some(queue)
 }
 
 fn info(connection: BorrowedFd<'_>) -> io::Result<TcpInfo> {
@@ -209,6 +233,25 @@ mod tests {
         (&peer).write_all(b"def").unwrap();
         ours.read_exact(&mut [0; 6]).unwrap();
         expect(&ours, 6, 0, Phase::Open);
+    }
+
+    #[test]
+    fn a_listener_with_fast_open_is_not_counted() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        assert!(is_counted(listener.as_fd()));
+        let queue: libc::c_int = 5;
+        // SAFETY: `queue` has the four bytes that are announced.
+        let result = unsafe {
+            libc::setsockopt(
+                listener.as_raw_fd(),
+                libc::IPPROTO_TCP,
+                libc::TCP_FASTOPEN,
+                (&raw const queue).cast(),
+                4,
+            )
+        };
+        assert_eq!(result, 0);
+        assert!(!is_counted(listener.as_fd()));
     }
 
     #[test]
