@@ -14,7 +14,6 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use sd_notify::NotifyState;
 use std::collections::BTreeMap;
-use std::io;
 use std::time::{Duration, Instant};
 
 /// The store, with its bags. It belongs to the one thread that serves.
@@ -75,7 +74,7 @@ impl Store {
         if let Some(memory) = memory {
             let words = [NotifyState::FdStoreRemove, NotifyState::FdName(MEMORY_NAME)];
             self.manager.tell(&words, &[], START_PATIENCE).map_err(NoPlace::Manager)?;
-            self.keep(memory, MEMORY_NAME, START_PATIENCE).map_err(NoPlace::Manager)?;
+            self.keep(memory, MEMORY_NAME, START_PATIENCE)?;
         }
         let bag = self.open_bag(START_PATIENCE)?;
         // That it is late, or cannot be asked, proves nothing.
@@ -149,7 +148,7 @@ impl Store {
     fn open_bag(&mut self, patience: Duration) -> Result<BagNumber, NoPlace> {
         let (ours, theirs) = bag::pair().map_err(|error| NoPlace::Kernel(error.into()))?;
         let bag = BagNumber(self.next);
-        self.keep(theirs.as_fd(), &bag.to_string(), patience).map_err(NoPlace::Manager)?;
+        self.keep(theirs.as_fd(), &bag.to_string(), patience)?;
         self.next = self.next.wrapping_add(1);
         self.bags.open(bag);
         self.ends.insert(bag, ours);
@@ -229,12 +228,15 @@ impl Store {
         self.resting_until.is_some_and(|until| now < until)
     }
 
-    fn keep(&self, fd: BorrowedFd<'_>, name: &str, patience: Duration) -> io::Result<()> {
+    fn keep(&self, fd: BorrowedFd<'_>, name: &str, patience: Duration) -> Result<(), NoPlace> {
         // With the default of 1 the manager would drop a bag when our end of it
         // closes: when we die, which is what it is for.
         let unwatched = NotifyState::Custom("FDPOLL=0");
         let words = [NotifyState::FdStore, NotifyState::FdName(name), unwatched];
-        self.manager.tell(&words, &[fd], patience)
+        self.manager.tell(&words, &[fd], patience).map_err(|error| {
+            let in_flight = Errno::from_io_error(&error) == Some(Errno::TOOMANYREFS);
+            if in_flight { NoPlace::InFlight } else { NoPlace::Manager(error) }
+        })
     }
 
     /// Removes bags that nobody needs. One that the manager has no time for stays
@@ -482,14 +484,17 @@ mod tests {
     fn bags_filled_before_the_manager_drops_them_are_noticed_later() {
         let mut scene = scene(2);
         scene.fake.pause();
-        for id in 1..=251 {
+        for id in 1..=501 {
             scene.add(id).unwrap();
         }
         scene.fake.go_on();
         assert_eq!(scene.stored(), ["echod-memory", "echod-bag-1"]);
-        assert!(scene.store.is_kept(BagNumber(1)));
-        assert!(!scene.store.is_kept(BagNumber(2)));
-        scene.store.notice_lost();
+        assert_eq!([1, 2, 3].map(|bag| scene.store.is_kept(BagNumber(bag))), [true, false, false]);
+        assert_eq!(scene.store.sparse(scene.now), None, "nobody has looked yet");
+        assert!(matches!(scene.add(502), Err(NoPlace::NotKept)));
+        scene.now += REST;
+        scene.fake.keep_at_most(8);
+        assert_eq!(scene.add(502).unwrap(), BagNumber(4));
         assert_eq!(scene.store.sparse(scene.now), Some(BagNumber(2)));
     }
 
