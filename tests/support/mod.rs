@@ -1,0 +1,6 @@
+//! What the tests of the real binary share.
+#![allow(dead_code, unreachable_pub, reason = "each test uses a part")]
+
+mod child;
+pub mod manager;
+mod notify;
