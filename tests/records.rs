@@ -21,7 +21,7 @@ use std::time::Duration;
 const ROLE: &str = "RECORDS_TEST_CHILD";
 /// Nothing here takes long, but nothing depends on how long it takes.
 const PATIENCE: Duration = Duration::from_secs(60);
-const DEBUG: Records = Records { level: Level::Debug, rate: Rate { per_second: 20, burst: 1000 } };
+const DEBUG: Records = Records { level: Level::Debug, rate: Rate::literal(20, 1000) };
 
 fn is_child() -> bool {
     std::env::var_os(ROLE).is_some()
@@ -316,7 +316,7 @@ fn every_record_has_its_priority_and_its_catalogue_entry() {
 #[test]
 fn what_the_budget_does_not_cover_is_summed_up() {
     if is_child() {
-        let rate = Rate { per_second: 1, burst: 2 };
+        let rate = Rate::literal(1, 2);
         let reporter = report::start(&Records { level: Level::Info, rate }).expect("a reporter");
         let recordings: Vec<_> = (1..=100).map(|n| report::began(&introduction(n))).collect();
         assert_eq!(recordings[0], Recording::Single);

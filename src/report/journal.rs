@@ -3,10 +3,10 @@
 //! the writer's thread; what was not taken is found out here.
 
 use super::escape::Line;
-use super::message::{PartyText, protocol_name};
 use super::record::Record;
 use crate::config::Level;
 use crate::conversation::{Ending, Refusal};
+use crate::echo::Protocol;
 use crate::endpoint::{Party, Transport};
 use std::io;
 use std::os::unix::net::UnixDatagram;
@@ -124,9 +124,9 @@ impl Values {
             message_id: record.message_id(),
             conversation: fields.conversation.map(|id| id.0.get()),
             transport: fields.transport.map(Transport::name),
-            protocol: fields.protocol.map(protocol_name),
-            local: local.map(|local| PartyText(local).to_string()),
-            peer: peer.map(|peer| PartyText(peer).to_string()),
+            protocol: fields.protocol.map(Protocol::name),
+            local: local.map(|local| local.to_string()),
+            peer: peer.map(|peer| peer.to_string()),
             peer_address,
             peer_port,
             peer_pid: process.map(|(pid, _)| pid),

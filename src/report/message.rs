@@ -155,7 +155,7 @@ impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Party::Unknown => f.write_str("an unknown peer"),
-            party => PartyText(party).fmt(f),
+            party => party.fmt(f),
         }
     }
 }
@@ -197,27 +197,5 @@ impl fmt::Display for Lasted {
             3600..86_400 => write!(f, "{} h {} min", seconds / 3600, seconds / 60 % 60),
             _ => write!(f, "{} d {} h", seconds / 86_400, seconds / 3600 % 24),
         }
-    }
-}
-
-/// One end of a conversation as people and the journal's fields have it.
-pub(super) struct PartyText(pub(super) Party);
-
-impl fmt::Display for PartyText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Party::Ip(at) => at.fmt(f),
-            Party::Process { pid, uid } => write!(f, "pid {pid} of uid {uid}"),
-            Party::Vsock { cid, port } => write!(f, "vsock:{cid}:{port}"),
-            Party::Unknown => f.write_str("unknown"),
-        }
-    }
-}
-
-pub(super) fn protocol_name(protocol: crate::echo::Protocol) -> &'static str {
-    match protocol {
-        crate::echo::Protocol::Reply => "reply",
-        crate::echo::Protocol::Line => "line",
-        crate::echo::Protocol::Rfc862 => "rfc862",
     }
 }
