@@ -84,6 +84,10 @@ async fn run(
     for (name, listener) in served.listeners.drain(..) {
         accepting.spawn(accept(name, listener));
     }
+    let is_single = accepting.is_empty();
+    for connection in served.connections.drain(..) {
+        serve::begin(connection).map_err(Failure::Runtime)?;
+    }
     let mut vital = JoinSet::new();
     vital.spawn(serve::keep_order());
     vital.spawn(vital::tell_status(manager.clone()));
@@ -97,6 +101,7 @@ async fn run(
     }
     let event = tokio::select! {
         () = leave.asked() => Event::Asked,
+        () = serve::all_over(), if is_single => Event::Asked,
         Some(dead) = accepting.join_next() => Event::Dead(dead.expect("nobody aborts it yet")),
     };
     // A connection is accepted with its record and its place, or not at all.

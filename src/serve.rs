@@ -15,7 +15,7 @@ mod seeing_off;
 mod status;
 mod turn;
 
-pub use accept::{Listener, accept_all};
+pub use accept::{Connection, Listener, accept_all, all_over, begin};
 pub use admission::Places;
 pub use crowd::keep_order;
 pub use desk::{Desk, close_desk, with};

@@ -4,7 +4,7 @@ use super::Failure;
 use crate::config::{self, Config, Listen};
 use crate::echo::Protocol;
 use crate::endpoint::{Endpoint, Kind as Wanted, Party, Transport};
-use crate::serve::Listener;
+use crate::serve::{Connection, Listener};
 use crate::socket::{self, Kind, Manner};
 use crate::systemd::Inherited;
 use std::os::fd::{AsFd, OwnedFd};
@@ -15,6 +15,8 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub(super) struct Served {
     pub(super) listeners: Vec<(String, Listener)>,
+    /// Connections that the manager accepted (`Accept=yes`).
+    pub(super) connections: Vec<Connection>,
     /// Socket files of our own making, which go when we go.
     files: Vec<PathBuf>,
 }
@@ -29,9 +31,8 @@ pub(super) fn take(inherited: Vec<Inherited>, config: &Config) -> Result<Served,
         let protocol = name.parse().unwrap_or(config.protocol);
         match kind {
             Kind::Listener(transport) => served.add(fd, transport, protocol, name)?,
-            Kind::Connection(transport) | Kind::Datagrams(transport) => {
-                return Err(Failure::Transport { name, transport });
-            }
+            Kind::Connection(transport) => served.add_connection(fd, transport, protocol, name)?,
+            Kind::Datagrams(transport) => return Err(Failure::Transport { name, transport }),
         }
     }
     Ok(served)
@@ -44,7 +45,7 @@ impl Served {
         for listen in &config.listen {
             self.bind_one(listen, config)?;
         }
-        if self.listeners.is_empty() {
+        if self.listeners.is_empty() && self.connections.is_empty() {
             let default = config::default_listen();
             let results = default.each_ref().map(|listen| self.bind_one(listen, config));
             if self.listeners.is_empty() {
@@ -104,9 +105,26 @@ impl Served {
         Ok(())
     }
 
+    fn add_connection(
+        &mut self,
+        stream: OwnedFd,
+        transport: Transport,
+        protocol: Protocol,
+        name: String,
+    ) -> Result<(), Failure> {
+        if !matches!(transport, Transport::Tcp | Transport::Mptcp | Transport::UnixStream) {
+            return Err(Failure::Transport { name, transport });
+        }
+        // Fails only on a connection that has ended, which its first read tells.
+        let _ = socket::prepare_stream(stream.as_fd(), transport);
+        self.connections.push(Connection { stream, transport, protocol });
+        Ok(())
+    }
+
     /// Each socket with its protocol, as people write it.
     pub(super) fn names(&self) -> Vec<String> {
-        self.listeners.iter().map(|(name, _)| name.clone()).collect()
+        let listeners = self.listeners.iter().map(|(name, _)| name.clone());
+        listeners.chain(self.connections.iter().map(Connection::name)).collect()
     }
 }
 

@@ -26,6 +26,17 @@ pub struct Listener {
     pub counted: bool,
 }
 
+/// A connection that the manager accepted.
+#[derive(Debug)]
+pub struct Connection {
+    /// The connection: non-blocking.
+    pub stream: OwnedFd,
+    /// How its bytes travel.
+    pub transport: Transport,
+    /// What it speaks.
+    pub protocol: Protocol,
+}
+
 /// How long nothing is accepted after descriptors or memory ran out; a
 /// conversation that ends makes it shorter.
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
@@ -79,6 +90,30 @@ fn next(watch: &Watch, listener: &Listener, unprepared: bool) -> io::Result<()> 
         stream,
     };
     with(|desk| desk.begin(arrival)).map(|_| ())
+}
+
+/// Begins the conversation of a connection that the manager accepted. The
+/// manager's store is for what its sockets outlive; this one ends with us.
+pub fn begin(connection: Connection) -> io::Result<()> {
+    let Connection { stream, transport, protocol } = connection;
+    let (peer, local) = (socket::peer(stream.as_fd()), socket::local(stream.as_fd()));
+    let arrival = Arrival { peer, local, transport, protocol, counted: false, stream };
+    with(|desk| desk.begin(arrival)).map(|_| ())
+}
+
+/// Waits until there is no conversation any more.
+pub async fn all_over() {
+    while with(|desk| desk.conversations()) > 0 {
+        somebody_left().await;
+    }
+}
+
+impl Connection {
+    /// As records and errors name it.
+    pub fn name(&self) -> String {
+        let peer = socket::peer(self.stream.as_fd());
+        format!("{} with {peer} ({})", self.transport.name(), self.protocol)
+    }
 }
 
 /// Waits until another conversation may begin.

@@ -1,0 +1,39 @@
+//! `Accept=yes`: the manager accepts, and one process serves each connection.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use support::manager::Manager;
+
+/// A connection, and a manager that hands its accepted end over as systemd does.
+fn accepted(name: &str) -> (TcpStream, Manager) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let mut manager = Manager::new();
+    manager.listen(listener.accept().unwrap().0, name);
+    (peer, manager)
+}
+
+#[test]
+fn a_connection_is_served_and_then_the_process_exits() {
+    let (mut peer, mut manager) = accepted("connection");
+    manager.start(&["--protocol=rfc862"], &[]);
+    manager.wait_ready();
+    peer.write_all(b"hello").unwrap();
+    peer.shutdown(Shutdown::Write).unwrap();
+    let mut answer = Vec::new();
+    peer.read_to_end(&mut answer).unwrap();
+    assert_eq!(answer, b"hello");
+    assert_eq!(manager.wait_exit().code(), Some(0));
+}
+
+#[test]
+fn the_exit_word_ends_the_process_too() {
+    let (mut peer, mut manager) = accepted("reply");
+    manager.start(&[], &[]);
+    peer.write_all(b"exit").unwrap();
+    assert_eq!(peer.read(&mut [0; 16]).unwrap(), 0);
+    drop(peer);
+    assert_eq!(manager.wait_exit().code(), Some(0));
+}
