@@ -6,6 +6,7 @@
 
 mod accept;
 mod admission;
+mod adoption;
 mod converse;
 mod crowd;
 mod desk;

@@ -8,10 +8,10 @@ use support::manager::Manager;
 
 /// A connection, and a manager that hands its accepted end over as systemd does.
 fn accepted(name: &str) -> (TcpStream, Manager) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback works");
+    let peer = TcpStream::connect(listener.local_addr().expect("loopback works")).unwrap();
     let mut manager = Manager::new();
-    manager.listen(listener.accept().unwrap().0, name);
+    manager.listen(listener.accept().expect("loopback works").0, name);
     (peer, manager)
 }
 
@@ -20,10 +20,10 @@ fn a_connection_is_served_and_then_the_process_exits() {
     let (mut peer, mut manager) = accepted("connection");
     manager.start(&["--protocol=rfc862"], &[]);
     manager.wait_ready();
-    peer.write_all(b"hello").unwrap();
-    peer.shutdown(Shutdown::Write).unwrap();
+    peer.write_all(b"hello").expect("loopback works");
+    peer.shutdown(Shutdown::Write).expect("loopback works");
     let mut answer = Vec::new();
-    peer.read_to_end(&mut answer).unwrap();
+    peer.read_to_end(&mut answer).expect("loopback works");
     assert_eq!(answer, b"hello");
     assert_eq!(manager.wait_exit().code(), Some(0));
 }
@@ -32,8 +32,8 @@ fn a_connection_is_served_and_then_the_process_exits() {
 fn the_exit_word_ends_the_process_too() {
     let (mut peer, mut manager) = accepted("reply");
     manager.start(&[], &[]);
-    peer.write_all(b"exit").unwrap();
-    assert_eq!(peer.read(&mut [0; 16]).unwrap(), 0);
+    peer.write_all(b"exit").expect("loopback works");
+    assert_eq!(peer.read(&mut [0; 16]).expect("loopback works"), 0);
     drop(peer);
     assert_eq!(manager.wait_exit().code(), Some(0));
 }

@@ -1,0 +1,181 @@
+//! Adoption: what becomes of one conversation that was found in a bag. The
+//! verdict is [`keep`](crate::keep)'s; here it is obeyed.
+
+use super::converse;
+use super::desk::{Desk, Owed, Talk, boot_time, source};
+use super::opening::Find;
+use crate::conversation::{Counters, Ending, Phase};
+use crate::echo::Protocol;
+use crate::endpoint::Transport;
+use crate::keep::{Done, Noted, RECORDS, Slot, Terms, Verdict, verdict};
+use crate::report::{self, Adopted, Introduction, Recording};
+use crate::socket::{self, Watch};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How a conversation goes on, and what is done by now.
+enum GoingOn {
+    /// Nothing is unanswered.
+    Idle(Done),
+    /// An answer to this input, or the one at end of file, was given up to here.
+    Owing(Done, Option<(Slot, usize)>, u64),
+    /// Only its end is left.
+    Finish(Done, Ending),
+}
+
+impl Desk {
+    /// What its record says, if there is one and it is about this conversation.
+    pub(super) fn known(&self, find: &Find) -> Option<(Terms, Noted)> {
+        if find.entry.record >= RECORDS {
+            return None;
+        }
+        let record = self.memory.record(find.entry.record);
+        let terms = record.terms()?;
+        let is_it = record.id() == Some(find.id) && terms.protocol as u8 == find.entry.protocol;
+        let has_rule = self.rules.get(usize::from(terms.rule)).is_some_and(Option::is_some);
+        (is_it && has_rule).then(|| (terms, record.noted()))
+    }
+
+    /// Goes on with one conversation. Whether it goes on; else it is reset.
+    pub(super) fn adopt(&mut self, find: Find, slot: Option<Slot>, adopted: &mut Adopted) -> bool {
+        let judged = match self.known(&find) {
+            Some((terms, noted)) => self.judge(&find, terms, &noted, slot),
+            None => self.judge_stranger(&find),
+        };
+        let Some((terms, going_on)) = judged else {
+            report::contradiction(find.id);
+            socket::disconnect(find.stream.as_fd());
+            return false;
+        };
+        adopted.conversations += 1;
+        adopted.mid_answer += u64::from(matches!(going_on, GoingOn::Owing(..)));
+        self.seat(find, terms, going_on)
+    }
+
+    fn judge(
+        &mut self,
+        find: &Find,
+        terms: Terms,
+        noted: &Noted,
+        mut slot: Option<Slot>,
+    ) -> Option<(Terms, GoingOn)> {
+        let rule = self.rules[usize::from(terms.rule)].as_ref()?;
+        let record = self.memory.record(find.entry.record);
+        let (taken, given) = (find.counters.taken, find.counters.given);
+        let settled = Done { taken, given, state: noted.state, messages: noted.messages };
+        let bytes = slot.as_mut().map(Slot::bytes);
+        let going_on = match verdict(noted, &find.counters, terms.protocol, rule, bytes) {
+            Verdict::Idle => {
+                record.settle(given);
+                Some(GoingOn::Idle(settled))
+            }
+            Verdict::Answered(done) => {
+                record.note(&done);
+                let ended = done.state.ended();
+                Some(if ended {
+                    GoingOn::Finish(done, Ending::ExitWord)
+                } else {
+                    GoingOn::Idle(done)
+                })
+            }
+            Verdict::Resume { taken: unanswered, skip } => {
+                let answered = taken - unanswered as u64;
+                let done = Done { taken: answered, given: noted.w0, ..settled };
+                slot.take().map(|slot| GoingOn::Owing(done, Some((slot, unanswered)), skip))
+            }
+            Verdict::Farewell { skip } => {
+                Some(GoingOn::Owing(Done { given: noted.w0, ..settled }, None, skip))
+            }
+            Verdict::Finish if noted.state.ended() => {
+                Some(GoingOn::Finish(settled, Ending::ExitWord))
+            }
+            Verdict::Finish => Some(GoingOn::Finish(settled, Ending::EndOfFile)),
+            Verdict::Gone | Verdict::Contradiction => None,
+        };
+        if let Some(slot) = slot {
+            self.memory.free_slot(slot);
+        }
+        Some((terms, going_on?))
+    }
+
+    /// Judges a conversation without a readable record: it goes on where what
+    /// comes next cannot depend on what came before.
+    fn judge_stranger(&mut self, find: &Find) -> Option<(Terms, GoingOn)> {
+        let protocol = Protocol::from_u8(find.entry.protocol)?;
+        let terms = Terms { protocol, rule: self.rule, born: boot_time() };
+        let Counters { taken, given, phase } = find.counters;
+        let done = Done { taken, given, ..Done::default() };
+        if phase == Phase::WeEnded {
+            return Some((terms, GoingOn::Finish(done, Ending::EndOfFile)));
+        }
+        let is_new = taken == 0 && given == 0;
+        let is_plain = protocol == Protocol::Rfc862 && taken == given;
+        let number = find.entry.record;
+        let is_free = number < RECORDS
+            && self.talks.get(number as usize).is_none_or(Option::is_none)
+            && self.memory.record(number).id().is_none_or(|id| id == find.id);
+        if !(is_new || is_plain) || !is_free {
+            return None;
+        }
+        self.memory.record(number).begin(find.id, terms, &done);
+        Some((terms, GoingOn::Idle(done)))
+    }
+
+    /// Gives an adopted conversation its place, and its task.
+    fn seat(&mut self, find: Find, terms: Terms, going_on: GoingOn) -> bool {
+        let Find { id, entry, bag, stream, .. } = find;
+        let number = entry.record;
+        // A predecessor that left may have asked for a reset at the close.
+        socket::reset_on_close(stream.as_fd(), None);
+        let stream = Arc::new(stream);
+        let Ok(watch) = Watch::connection(Arc::clone(&stream)) else { return false };
+        let (now, fd) = (Instant::now(), stream.as_fd());
+        let who = Introduction {
+            id,
+            transport: Transport::Tcp,
+            protocol: terms.protocol,
+            local: socket::local(fd),
+            peer: socket::peer(fd),
+        };
+        let quiet = socket::idle_time(fd).unwrap_or_default();
+        let age = Duration::from_nanos(boot_time().saturating_sub(terms.born));
+        let lifetime = self.patience.lifetime();
+        let recorded = self.memory.record(number).is_recorded();
+        self.places.resume(source(&who.peer));
+        let (done, owed, ending) = match going_on {
+            GoingOn::Idle(done) => (done, None, None),
+            GoingOn::Owing(done, input, skip) => {
+                if let Some((slot, _)) = &input {
+                    self.holders[slot.number() as usize] = Some(number);
+                }
+                (done, Some(Box::new(Owed { input, skip, since: now, moved: now })), None)
+            }
+            GoingOn::Finish(done, ending) => (done, None, Some(ending)),
+        };
+        let task = match ending {
+            None => tokio::spawn(converse::converse(watch, number)),
+            Some(ending) => tokio::spawn(converse::finish(watch, number, ending)),
+        };
+        if self.talks.len() <= number as usize {
+            self.talks.resize_with(number as usize + 1, || None);
+            self.memory.header().reach(number);
+        }
+        self.talks[number as usize] = Some(Talk {
+            stream,
+            who,
+            terms,
+            done,
+            owed,
+            heard: now.checked_sub(quiet).unwrap_or(now),
+            until: lifetime.map(|lifetime| now + lifetime.saturating_sub(age)),
+            bag: Some(bag),
+            recording: if recorded { Recording::Single } else { Recording::Summed },
+            ending: None,
+            parting: ending.is_some(),
+            task: Some(task),
+        });
+        true
+    }
+}
