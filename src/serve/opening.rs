@@ -61,9 +61,19 @@ pub(super) struct Find {
 /// Needs the runtime, which will drive the conversations.
 pub fn open_desk(opening: Opening, config: &Config) -> Opened {
     let Opening { memory, store, bags } = opening;
-    let (finds, mut tallies) = look_into(bags);
+    let (mut finds, mut tallies) = look_into(bags);
+    let mut opened = Opened::default();
     let in_use = rules_in_use(&memory, &finds);
-    let displaced = memory.rule_to_displace(&config.rule, in_use);
+    if let Some(displaced) = memory.rule_to_displace(&config.rule, in_use) {
+        // Ended before their rule is overwritten, so that nobody misreads them.
+        let (over, rest): (Vec<_>, _) =
+            finds.into_iter().partition(|find| rule_of(&memory, find) == Some(displaced));
+        finds = rest;
+        for find in over {
+            socket::disconnect(find.stream.as_fd());
+            opened.adopted.reset += 1;
+        }
+    }
     let kept = memory.keep_rule(&config.rule, in_use);
     let mut rules = [const { None }; RULES];
     for (number, rule) in (0..).zip(&mut rules) {
@@ -84,10 +94,9 @@ pub fn open_desk(opening: Opening, config: &Config) -> Opened {
         stirred: false,
         turns: 0,
     };
-    let mut opened = Opened::default();
     for find in finds {
         let bag = find.bag;
-        if desk.is_displaced(&find, displaced) || !desk.receive(find, &mut opened) {
+        if !desk.receive(find, &mut opened) {
             opened.adopted.reset += 1;
         } else if let Some(tally) = tallies.get_mut(&bag) {
             tally.live += 1;
@@ -194,16 +203,6 @@ impl Desk {
             })
     }
 
-    /// Whether its rule had to make room for the one in force.
-    fn is_displaced(&self, find: &Find, displaced: Option<RuleIndex>) -> bool {
-        let displaced = displaced.is_some()
-            && self.known(find).is_some_and(|(terms, _)| Some(terms.rule) == displaced);
-        if displaced {
-            socket::disconnect(find.stream.as_fd());
-        }
-        displaced
-    }
-
     /// Frees the records that belong to nobody who goes on, but a suspect's.
     fn forget_others(&mut self, suspect: Option<u32>) {
         let reach = self.memory.header().reached().min(RECORDS);
@@ -219,12 +218,17 @@ impl Desk {
 
 fn rules_in_use(memory: &Memory, finds: &[Find]) -> [bool; RULES] {
     let mut in_use = [false; RULES];
-    for find in finds.iter().filter(|find| find.entry.record < RECORDS) {
-        let record = memory.record(find.entry.record);
-        let terms = record.terms().filter(|_| record.id() == Some(find.id));
-        if let Some(used) = terms.and_then(|terms| in_use.get_mut(usize::from(terms.rule))) {
+    for rule in finds.iter().filter_map(|find| rule_of(memory, find)) {
+        if let Some(used) = in_use.get_mut(usize::from(rule)) {
             *used = true;
         }
     }
     in_use
+}
+
+/// By which rule it began, if its record says so.
+fn rule_of(memory: &Memory, find: &Find) -> Option<RuleIndex> {
+    let number = Some(find.entry.record).filter(|&number| number < RECORDS)?;
+    let record = memory.record(number);
+    record.terms().filter(|_| record.id() == Some(find.id)).map(|terms| terms.rule)
 }
