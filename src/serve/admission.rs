@@ -81,7 +81,7 @@ mod tests {
     }
 
     fn source(address: &str) -> Option<Source> {
-        Some(Source::of(address.parse::<IpAddr>().unwrap()))
+        address.parse::<IpAddr>().ok().map(Source::of)
     }
 
     #[test]

@@ -140,7 +140,6 @@ impl<'a> World<'a> {
         let mut answer = echo::answer(self.rule, self.protocol, noted.state, &mut slot, taken);
         let bytes: Vec<u8> = answer.by_ref().flatten().copied().collect();
         let outcome = answer.outcome();
-        drop(answer);
         self.slot = slot;
         self.give(&bytes[usize::try_from(skip).unwrap()..])?;
         self.note(Done {
@@ -303,7 +302,8 @@ fn an_end_noted_before_its_answer_was_given_is_a_contradiction() {
     let [rule, _] = rules();
     let ended = Noted { c0: 4, state: ended_state(&rule), w0: 0, slot: 0, messages: 0 };
     let counters = Counters { taken: 6, given: 0, phase: Phase::Open };
-    let verdict = verdict(&ended, &counters, Protocol::Line, &rule, Some(&mut [0; SLOT_SIZE]));
+    let mut slot = vec![0; SLOT_SIZE];
+    let verdict = verdict(&ended, &counters, Protocol::Line, &rule, Some(&mut slot));
     assert_eq!(verdict, Verdict::Contradiction);
 }
 
@@ -339,7 +339,8 @@ fn counts_go_on_after_they_wrapped() {
     record.note(&Done { taken: far, given: far, state: echo::State::START, messages: 0 });
     let counters = Counters { taken: far + 3, given: far, phase: Phase::Open };
     let noted = record.noted();
-    let verdict = verdict(&noted, &counters, Protocol::Rfc862, &rule, Some(&mut [7; SLOT_SIZE]));
+    let mut slot = vec![7; SLOT_SIZE];
+    let verdict = verdict(&noted, &counters, Protocol::Rfc862, &rule, Some(&mut slot));
     assert_eq!(verdict, Verdict::Resume { taken: 3, skip: 0 });
 }
 
