@@ -1,0 +1,1 @@
+"""The cases: each function is named after the fact that it shows."""

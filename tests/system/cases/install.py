@@ -1,0 +1,53 @@
+"""The package is installed, and nothing happens until somebody asks for it."""
+
+from suite import UNITS, built_deb, case
+
+
+def prepare(host):
+    """Nothing is installed yet."""
+    host.bring(built_deb(host), "/opt/echod.deb")
+
+
+@case
+def apt_installs_it_without_a_failed_unit(host):
+    out = host.run("apt-get install -y /opt/echod.deb")
+    assert "echod" in out and "rror" not in out, out
+    assert host.run("systemctl --failed --plain --no-legend").strip() == ""
+    return host.run("dpkg-query -W -f '${Version}, ${Installed-Size} KiB' echod")
+
+
+@case
+def nothing_is_enabled(host):
+    for unit in UNITS:
+        assert host.try_(f"systemctl is-enabled {unit}").stdout.strip() == "disabled", unit
+
+
+@case
+def nothing_is_started_and_nothing_listens(host):
+    for unit in UNITS:
+        assert host.try_(f"systemctl is-active {unit}").stdout.strip() == "inactive", unit
+    assert host.run("ss -Hltun").strip() == ""
+
+
+@case
+def its_files_are_as_packaged(host):
+    assert host.run("dpkg -V echod").strip() == ""
+    host.run("echod --version && echod --help")
+
+
+@case
+def the_manual_the_completions_and_the_examples_are_there(host):
+    out = host.run("man --pager=cat -w echod; man -P cat 8 echod")
+    assert "ECHOD(8)" in out, out
+    files = host.run("dpkg -L echod")
+    for file in ("bash-completion/completions/echod", "vendor-completions/_echod", "vendor_completions.d/echod.fish",
+                 "examples/echo@.service", "examples/echo.socket", "examples/self-binding.conf",
+                 "copyright", "/etc/default/echod"):
+        assert file in files, f"{file} is not among\n{files}"
+
+
+@case
+def systemd_finds_no_fault_in_the_units(host):
+    for unit in UNITS:
+        out = host.run(f"systemd-analyze verify {unit} 2>&1")
+        assert out.strip() == "", out

@@ -1,0 +1,57 @@
+"""The test itself: each fault that is put in is seen."""
+
+from cases import locks, sockets
+from suite import built_deb, case
+
+SERVICE = "**/systemd/system/echo.service"
+
+
+def _edited(old, new, pattern=SERVICE):
+    def edit(tree):
+        found = list(tree.glob(pattern))
+        assert found and old in found[0].read_text(), f"{old!r} is not in {pattern}"
+        found[0].write_text(found[0].read_text().replace(old, new))
+    return edit
+
+
+def _sees(host, name, edit, *bodies):
+    """Installs the package with a fault in it; each of the cases must fail."""
+    host.bring(host.built.changed(f"0.1.0+{name}", edit), "/opt/broken.deb")
+    host.run("apt-get install -y --allow-downgrades /opt/broken.deb")
+    try:
+        for body in bodies:
+            try:
+                body(host)
+            except AssertionError:
+                continue
+            raise AssertionError(f"{body.__name__} did not see {name}")
+    finally:
+        host.run("systemctl stop echo.socket echo.service; systemctl reset-failed; true")
+        host.bring(built_deb(host), "/opt/echod.deb")
+        host.run("apt-get install -y --allow-downgrades /opt/echod.deb")
+
+
+NOISE = ".*"
+
+
+@case(complains=NOISE)
+def a_wrong_program_is_seen(host):
+    _sees(host, "program", _edited("/usr/sbin/echod", "/usr/sbin/nonesuch"),
+          sockets.the_first_connection_starts_the_service_and_port_7_stays_closed)
+
+
+@case(complains=NOISE)
+def a_missing_ready_is_seen(host):
+    _sees(host, "ready", _edited("ExecStart=/usr/sbin/echod", "ExecPaths=/usr/bin\nTimeoutStartSec=3\nExecStart=/usr/bin/sleep 60"),
+          sockets.the_first_connection_starts_the_service_and_port_7_stays_closed)
+
+
+@case(complains=NOISE)
+def a_dropped_lock_is_seen(host):
+    _sees(host, "lock", _edited("CapabilityBoundingSet=\n", ""), locks.the_exposure_is_at_most_0_3)
+    _sees(host, "exec", _edited("NoExecPaths=/\n", ""), locks.a_running_service_sees_no_network_and_runs_no_program)
+
+
+@case(complains=NOISE)
+def a_missing_dependency_is_seen(host):
+    _sees(host, "requires", _edited("Requires=%N.socket\n", ""), sockets.every_command_in_every_state_leaves_what_it_says)

@@ -1,0 +1,103 @@
+"""Clients that connect, are answered and leave, again and again, while something happens.
+
+    knock.py --at PROTOCOL,HOST:PORT... [--clients N] [--bound N] --during COMMAND
+
+Prints one line of JSON: how many were answered, refused, reset, wrong or late
+(more than --patience seconds), and the longest that one took. Exits 1 if any
+was not answered.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+
+import voice
+
+
+class Door:
+    """Where to knock, and what came of it."""
+
+    def __init__(self, patience):
+        self.patience = patience
+        self.counts = {"answered": 0, "refused": 0, "reset": 0, "wrong": 0, "late": 0}
+        self.longest, self.why = 0.0, set()
+        self.over = asyncio.Event()
+
+    async def knock(self, protocol, host, port, number):
+        """One connection from begin to end."""
+        began = time.monotonic()
+        said = f"client {number} says hello\n".encode()
+        owed = {"reply": said + voice.SUFFIX, "line": said[:-1] + voice.SUFFIX + b"\n", "rfc862": said}[protocol]
+        try:
+            fate, detail = await asyncio.wait_for(self._talk(host, port, said, owed), self.patience)
+        except ConnectionRefusedError as fault:
+            fate, detail = "refused", fault
+        except (ConnectionError, OSError) as fault:
+            fate, detail = ("late" if isinstance(fault, TimeoutError) else "reset"), fault
+        except asyncio.TimeoutError:
+            fate, detail = "late", f"not answered within {self.patience} s"
+        self.counts[fate] += 1
+        self.longest = max(self.longest, time.monotonic() - began)
+        if detail:
+            self.why.add(str(detail))
+
+    async def _talk(self, host, port, said, owed):
+        reader, writer = await asyncio.open_connection(host, port)
+        try:
+            writer.write(said)
+            heard = await reader.read(len(owed) + 1)
+            while heard and len(heard) < len(owed):
+                more = await reader.read(len(owed) + 1 - len(heard))
+                if not more:
+                    break
+                heard += more
+            writer.write_eof()
+            rest = await reader.read(1)
+        finally:
+            writer.close()
+        if heard + rest == owed:
+            return "answered", None
+        return "wrong", f"{owed!r} was owed, {heard + rest!r} came"
+
+    async def client(self, protocol, host, port, number):
+        """Knocks until it is over."""
+        while not self.over.is_set():
+            await self.knock(protocol, host, port, number)
+
+
+async def run(chosen):
+    """Everybody knocks while the command runs."""
+    door = Door(chosen.patience)
+    places = []
+    for text in chosen.at:
+        protocol, address = text.split(",", 1)
+        host, port = address.rsplit(":", 1)
+        places.append((protocol, host.strip("[]"), int(port)))
+    clients = [asyncio.create_task(door.client(*places[number % len(places)], number))
+               for number in range(chosen.clients)]
+    await asyncio.sleep(chosen.settle)
+    child = await asyncio.create_subprocess_exec("sh", "-c", chosen.during, stdout=sys.stderr, stderr=sys.stderr)
+    status = await child.wait()
+    await asyncio.sleep(chosen.settle)
+    door.over.set()
+    await asyncio.gather(*clients)
+    return {"command": status, **door.counts, "longest": round(door.longest, 3), "why": sorted(door.why)[:5]}
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--at", nargs="+", required=True)
+    parser.add_argument("--clients", type=int, default=50)
+    parser.add_argument("--settle", type=float, default=0.5)
+    parser.add_argument("--patience", type=float, default=30)
+    parser.add_argument("--during", default="sleep 1")
+    said = asyncio.run(run(parser.parse_args()))
+    print(json.dumps(said))
+    bad = said["refused"] + said["reset"] + said["wrong"] + said["late"]
+    return 1 if bad or said["command"] != 0 or not said["answered"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

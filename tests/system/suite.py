@@ -1,0 +1,107 @@
+"""Runs the cases on one suite: for each file of cases a machine of its own."""
+
+import importlib
+import pathlib
+import re
+
+import machine
+import root
+
+SOCKETS = ["echo.socket", "echo-rfc862.socket"]
+SERVICES = ["echo.service", "echo-rfc862.service"]
+UNITS = SOCKETS + SERVICES
+
+# In the order of an administrator's life with the package.
+FILES = ["install", "sockets", "journal", "choices", "upgrade", "faults", "locks", "examples", "policy", "red", "removal"]
+
+
+def case(function=None, *, complains=None, degraded=False, suites=None):
+    """Marks a case: what it may leave in the journal, and where it makes sense."""
+    def mark(body):
+        body.marks = {"complains": complains, "degraded": degraded, "suites": suites}
+        return body
+    return mark(function) if function else mark
+
+
+def names(words):
+    """The names of all cases that the words choose."""
+    return [f"{file}: {body.__name__.replace('_', ' ')}" for file in FILES for body in _cases(file, words)]
+
+
+def run(name, built, results, words):
+    """Runs all chosen cases on the suite of that name."""
+    files = [file for file in FILES if _cases(file, words)]
+    if not files:
+        return
+    place = {}
+    if not results.show(name, "the_root_is_there", lambda: place.update(root=root.ready(name))):
+        return
+    for file in files:
+        todo = [body for body in _cases(file, words) if name in (body.marks["suites"] or root.SUITES)]
+        prepare = getattr(importlib.import_module(f"cases.{file}"), "prepare", install)
+        while todo:
+            todo = _on_one_machine(name, file, todo, place["root"], prepare, built, results)
+            prepare = install
+
+
+def _on_one_machine(name, file, todo, place, prepare, built, results):
+    """Runs cases until one fails; gives those that are left, for a new machine."""
+    try:
+        with machine.Machine(f"echod-{name}", place) as host:
+            host.suite = name
+            host.built = built
+            prepare(host)
+            while todo:
+                body, todo = todo[0], todo[1:]
+                if not results.show(f"{name} {file}", body.__name__, lambda: _one(host, body), lambda: _explain(host)):
+                    return todo
+                rest(host)
+    except AssertionError as fault:
+        results.show(f"{name} {file}", "the_machine_is_ready", lambda: _raise(fault))
+        return []
+    return todo
+
+
+def _one(host, body):
+    after = host.begun = host.cursor()
+    note = body(host)
+    state = host.try_("systemctl is-system-running").stdout.strip()
+    assert state == "running" or body.marks["degraded"], f"the system is {state}: {host.run('systemctl --failed')}"
+    allowed = body.marks["complains"]
+    loud = [text for text in host.complaints(after) if not (allowed and re.search(allowed, text))]
+    assert not loud, "the journal complains:\n" + "\n".join(loud)
+    return note
+
+
+def install(host):
+    """Installs the package just built, as an administrator would."""
+    host.bring(built_deb(host), "/opt/echod.deb")
+    host.run("apt-get install -y /opt/echod.deb")
+
+
+def built_deb(host):
+    """The package just built."""
+    return host.built.deb
+
+
+def rest(host):
+    """Brings the machine back to the state after installation."""
+    host.run(f"systemctl stop {' '.join(UNITS)} 2>/dev/null; rm -rf /etc/systemd/system/echo* "
+             "/run/systemd/system/echo*; systemctl daemon-reload; systemctl reset-failed 2>/dev/null; true")
+
+
+def _cases(file, words):
+    module = importlib.import_module(f"cases.{file}")
+    bodies = [body for body in vars(module).values()
+              if hasattr(body, "marks") and body.__module__ == module.__name__]
+    return [body for body in bodies if not words or any(word in f"{file} {body.__name__}" for word in words)]
+
+
+def _explain(host):
+    shown = host.try_(f"systemctl status --no-pager -n 0 {' '.join(UNITS)}; systemctl --failed --no-pager; "
+                      f"journalctl --no-pager -n 40 -o short-precise --after-cursor='{host.begun}'")
+    return shown.stdout
+
+
+def _raise(fault):
+    raise fault
