@@ -1,5 +1,5 @@
 //! What the tests of the real binary share.
-#![allow(dead_code, unreachable_pub, reason = "each test uses a part")]
+#![allow(dead_code, unreachable_pub, unused_imports, reason = "each test uses a part")]
 
 mod child;
 pub mod manager;
