@@ -13,10 +13,11 @@ use echod::echo::Protocol;
 use echod::endpoint::{Party, Transport};
 use echod::report::{self, Adopted, Envelope, Finish, Introduction, Parting, Recording};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader, Lines, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::num::NonZeroU64;
-use std::process::{Child, ChildStdout, Command, Stdio};
-use std::time::Duration;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, Instant};
 
 const ROLE: &str = "RECORDS_TEST_CHILD";
 /// Nothing here takes long, but nothing depends on how long it takes.
@@ -27,10 +28,10 @@ fn is_child() -> bool {
     std::env::var_os(ROLE).is_some()
 }
 
-/// The other role of a test, started and talked to by lines.
+/// The other role of a test, started and talked to by lines. Ends with it.
 struct Other {
-    child: Child,
-    said: Lines<BufReader<ChildStdout>>,
+    child: Option<Child>,
+    said: Receiver<String>,
 }
 
 impl Other {
@@ -42,18 +43,40 @@ impl Other {
         command.args(["--exact", test, "--nocapture"]).env(ROLE, "yes");
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("this program runs");
-        let said = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-        Self { child, said }
+        let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        let (say, said) = mpsc::channel();
+        // To the end, also when nobody waits any more: the child must not find
+        // its pipe broken.
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                let _ = say.send(line);
+            }
+        });
+        Self { child: Some(child), said }
     }
 
     /// Waits until the child has come to a point.
-    fn wait_for(&mut self, point: &str) {
-        let found = self.said.any(|line| line.expect("text").ends_with(point));
-        assert!(found, "the child ended before it came to {point}");
+    fn wait_for(&self, point: &str) {
+        let next = || self.said.recv_timeout(PATIENCE).expect("the child comes to the point");
+        while !next().ends_with(point) {}
     }
 
     fn go_on(&mut self) {
-        self.child.stdin.as_mut().expect("a pipe").write_all(b"\n").expect("the child listens");
+        let child = self.child.as_mut().expect("the child was not handed over yet");
+        child.stdin.as_mut().expect("a pipe").write_all(b"\n").expect("the child listens");
+    }
+
+    /// For whoever waits for its end.
+    fn child(mut self) -> Child {
+        self.child.take().expect("a child is handed over once")
+    }
+}
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            child.kill().and_then(|()| child.wait()).expect("our child can be killed");
+        }
     }
 }
 
@@ -114,7 +137,7 @@ fn a_conversation_arrives_with_all_its_fields() {
     }
     let Some(journal) = Journal::new() else { return };
     let entries = journal
-        .rest(Other::with_journal(&journal, "a_conversation_arrives_with_all_its_fields").child);
+        .rest(Other::with_journal(&journal, "a_conversation_arrives_with_all_its_fields").child());
     let who = [
         ("ECHO_CONVERSATION", "5"),
         ("ECHO_TRANSPORT", "tcp"),
@@ -169,7 +192,7 @@ fn what_does_not_apply_is_absent() {
     }
     let Some(journal) = Journal::new() else { return };
     let entries =
-        journal.rest(Other::with_journal(&journal, "what_does_not_apply_is_absent").child);
+        journal.rest(Other::with_journal(&journal, "what_does_not_apply_is_absent").child());
     let ended = entries[1].fields();
     let names = [
         "ECHO_BYTES_RECEIVED",
@@ -210,7 +233,7 @@ fn a_forged_record_stays_one_harmless_record() {
     }
     let Some(journal) = Journal::new() else { return };
     let entries = journal
-        .rest(Other::with_journal(&journal, "a_forged_record_stays_one_harmless_record").child);
+        .rest(Other::with_journal(&journal, "a_forged_record_stays_one_harmless_record").child());
     let messages: Vec<_> = entries.iter().map(|e| e.get("MESSAGE").expect("words")).collect();
     assert_eq!(
         messages,
@@ -294,7 +317,7 @@ fn every_record_has_its_priority_and_its_catalogue_entry() {
     }
     let Some(journal) = Journal::new() else { return };
     let test = "every_record_has_its_priority_and_its_catalogue_entry";
-    let entries = journal.rest(Other::with_journal(&journal, test).child);
+    let entries = journal.rest(Other::with_journal(&journal, test).child());
     let name = |id: Option<&str>| {
         report::MESSAGE_IDS.iter().find(|known| Some(known.1) == id).expect("in the table").0
     };
@@ -335,7 +358,7 @@ fn what_the_budget_does_not_cover_is_summed_up() {
     let mut other = Other::with_journal(&journal, "what_the_budget_does_not_cover_is_summed_up");
     other.wait_for("recorded");
     other.go_on();
-    let entries = journal.rest(other.child);
+    let entries = journal.rest(other.child());
     let of = |name: &str| {
         let wanted = Some(message_id(name));
         entries.iter().filter(|entry| entry.get("MESSAGE_ID") == wanted).collect::<Vec<_>>()
@@ -369,7 +392,7 @@ fn a_journal_that_does_not_read_delays_nobody_and_the_loss_is_told() {
     other.wait_for("recorded");
     other.go_on();
     let (mut written, mut lost) = (0, 0);
-    for entry in journal.rest(other.child) {
+    for entry in journal.rest(other.child()) {
         if entry.get("MESSAGE_ID") == Some(message_id("lost")) {
             assert_eq!(entry.get("PRIORITY"), Some("4"));
             lost += lost_count(entry.get("MESSAGE").expect("words"));
@@ -400,22 +423,23 @@ fn a_journal_that_never_reads_is_not_waited_for_at_the_end() {
     }
     let Some(journal) = Journal::new() else { return };
     let test = "a_journal_that_never_reads_is_not_waited_for_at_the_end";
-    let mut other = Other::with_journal(&journal, test);
-    assert!(other.child.wait().expect("a child").success());
+    let mut child = Other::with_journal(&journal, test).child();
+    assert!(child.wait().expect("a child").success());
 }
 
 #[test]
 fn a_journal_that_went_away_is_found_back_and_the_loss_is_told() {
     if is_child() {
         let reporter = report::start(&DEBUG).expect("a reporter");
-        report::received(id(1), b"before");
         pause_at("first");
-        (2..=11).for_each(|number| report::received(id(number), b"meanwhile"));
+        (1..=10).for_each(|number| report::received(id(number), b"meanwhile"));
+        let late = Instant::now() + PATIENCE;
         while report::unwritten() < 10 {
+            assert!(Instant::now() < late, "the loss went unnoticed");
             std::thread::yield_now();
         }
         pause_at("second");
-        report::received(id(12), b"after");
+        report::received(id(11), b"after");
         assert_eq!(reporter.finish(PATIENCE), Finish::Whole);
         return;
     }
@@ -423,13 +447,12 @@ fn a_journal_that_went_away_is_found_back_and_the_loss_is_told() {
     let test = "a_journal_that_went_away_is_found_back_and_the_loss_is_told";
     let mut other = Other::with_journal(&journal, test);
     other.wait_for("first");
-    assert_eq!(journal.next().expect("a record").get("MESSAGE"), Some("received: |before|"));
     journal.go_away();
     other.go_on();
     other.wait_for("second");
     journal.come_back();
     other.go_on();
-    let entries = journal.rest(other.child);
+    let entries = journal.rest(other.child());
     let messages: Vec<_> = entries.iter().map(|e| e.get("MESSAGE").expect("words")).collect();
     assert_eq!(messages, ["received: |after|", "10 records were not written, continuing"]);
 }
@@ -446,8 +469,8 @@ fn without_a_journal_to_reach_the_lines_carry_their_priority() {
     let Some(mut journal) = Journal::new() else { return };
     journal.go_away();
     let test = "without_a_journal_to_reach_the_lines_carry_their_priority";
-    let mut other = Other::with_journal(&journal, test);
-    assert!(other.child.wait().expect("a child").success());
+    let mut child = Other::with_journal(&journal, test).child();
+    assert!(child.wait().expect("a child").success());
     let stderr = journal.stderr();
     let lines: Vec<_> = stderr.lines().filter(|line| line.starts_with('<')).collect();
     assert_eq!(
@@ -512,6 +535,6 @@ fn every_field_of_the_interface_is_recorded_and_no_other() {
     }
     let Some(journal) = Journal::new() else { return };
     let test = "every_field_of_the_interface_is_recorded_and_no_other";
-    let entries = journal.rest(Other::with_journal(&journal, test).child);
+    let entries = journal.rest(Other::with_journal(&journal, test).child());
     assert_eq!(echo_fields(&entries), report::FIELDS.iter().copied().collect());
 }
