@@ -12,8 +12,10 @@ use echod::conversation::{Ending, Id, Refusal, Totals};
 use echod::echo::Protocol;
 use echod::endpoint::{Party, Transport};
 use echod::report::{self, Adopted, Envelope, Finish, Introduction, Parting, Recording};
+use rustix::process::{Pid, Signal, kill_process};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::num::NonZeroU64;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
@@ -537,4 +539,80 @@ fn every_field_of_the_interface_is_recorded_and_no_other() {
     let test = "every_field_of_the_interface_is_recorded_and_no_other";
     let entries = journal.rest(Other::with_journal(&journal, test).child());
     assert_eq!(echo_fields(&entries), report::FIELDS.iter().copied().collect());
+}
+
+/// The daemon itself with a journal of its own, and where it listens.
+fn daemon(journal: &Journal) -> (Other, SocketAddr) {
+    let mut command = journal.command(env!("CARGO_BIN_EXE_echod"));
+    command.args(["--listen-stream", "127.0.0.1:0", "--log-level", "debug"]);
+    let child = Some(command.spawn().expect("echod runs"));
+    let other = Other { child, said: mpsc::channel().1 };
+    let ready = journal.next().expect("the first record");
+    assert_eq!(ready.get("MESSAGE_ID"), Some(message_id("ready")));
+    let message = ready.get("MESSAGE").expect("words");
+    let address = message.split(' ').find_map(|word| word.parse().ok());
+    (other, address.expect("the record has the address"))
+}
+
+fn stop(daemon: Other) -> Child {
+    let child = daemon.child();
+    kill_process(Pid::from_child(&child), Signal::TERM).expect("echod is there");
+    child
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).expect("echod listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    stream
+}
+
+fn say(mut stream: &TcpStream, message: &[u8]) {
+    stream.write_all(message).expect("echod takes it");
+    let expected = [message, "-回传".as_bytes()].concat();
+    let mut answer = vec![0; expected.len()];
+    stream.read_exact(&mut answer).expect("an answer");
+    assert_eq!(answer, expected);
+}
+
+#[test]
+fn the_daemon_makes_one_harmless_record_of_a_forged_message() {
+    let Some(journal) = Journal::new() else { return };
+    let (daemon, address) = daemon(&journal);
+    let mut stream = connect(address);
+    let from = stream.local_addr().expect("an address").to_string();
+    say(&stream, b"x\nPRIORITY=0\nMESSAGE=owned");
+    stream.shutdown(Shutdown::Write).expect("a connection");
+    assert_eq!(stream.read(&mut [0]).expect("an end"), 0);
+    let entries: Vec<_> = std::iter::from_fn(|| journal.next()).take(4).collect();
+    journal.rest(stop(daemon));
+    let told: Vec<_> = entries.iter().map(|e| e.get("MESSAGE").expect("words")).collect();
+    assert_eq!(
+        told[..3],
+        [
+            &format!("conversation 1 with {from} began"),
+            r"received: |x\nPRIORITY=0\nMESSAGE=owned|",
+            r"sent: [x\nPRIORITY=0\nMESSAGE=owned-回传]",
+        ]
+    );
+    let ended = entries[3].fields();
+    assert_eq!(ended["MESSAGE_ID"], message_id("ended"));
+    assert_eq!((ended["ECHO_ENDING"], ended["ECHO_PEER"]), ("end-of-file", from.as_str()));
+    assert_eq!((ended["ECHO_BYTES_RECEIVED"], ended["ECHO_BYTES_SENT"]), ("26", "33"));
+    assert_eq!((ended["ECHO_LOCAL"], ended["ECHO_MESSAGES"]), (&*address.to_string(), "1"));
+}
+
+#[test]
+fn the_daemon_echoes_while_its_journal_does_not_read() {
+    let Some(journal) = Journal::new() else { return };
+    let (daemon, address) = daemon(&journal);
+    let stream = connect(address);
+    // Many times what the queue and the journal's socket hold.
+    for _ in 0..5000 {
+        say(&stream, b"hello");
+    }
+    let mut entries = std::iter::from_fn(|| journal.next());
+    let lost = entries.find(|entry| entry.get("MESSAGE_ID") == Some(message_id("lost")));
+    assert!(lost_count(lost.expect("a loss").get("MESSAGE").expect("words")) > 0);
+    drop(stream);
+    journal.rest(stop(daemon));
 }
