@@ -45,7 +45,8 @@ fn typed(block: &str) -> Vec<Line> {
             lines.push(Line { typed: typed.to_owned(), printed: String::new() });
         } else {
             let line = lines.last_mut().expect("a scene begins with a prompt");
-            line.printed += &format!("{text}\n");
+            line.printed += text;
+            line.printed += "\n";
         }
     }
     lines
@@ -100,7 +101,7 @@ impl Terminal {
     }
 
     fn hear_until(&mut self, found: impl Fn(&str) -> bool) {
-        while let Some(line) = self.said.next() {
+        for line in self.said.by_ref() {
             let line = line.expect("it speaks text");
             let is_found = found(&line);
             if SAID.iter().any(|begin| line.starts_with(begin)) {
