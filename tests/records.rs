@@ -456,7 +456,12 @@ fn a_journal_that_went_away_is_found_back_and_the_loss_is_told() {
     other.go_on();
     let entries = journal.rest(other.child());
     let messages: Vec<_> = entries.iter().map(|e| e.get("MESSAGE").expect("words")).collect();
-    assert_eq!(messages, ["received: |after|", "10 records were not written, continuing"]);
+    let [after, loss] = messages[..] else { panic!("{messages:?}") };
+    assert_eq!(after, "received: |after|");
+    // A record is asked after once it is sent; the first one may have been read,
+    // and the journal have gone, in between.
+    let losses = [10, 11].map(|count| format!("{count} records were not written, continuing"));
+    assert!(losses.iter().any(|one| one == loss), "{loss}");
 }
 
 #[test]
