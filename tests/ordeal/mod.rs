@@ -1,0 +1,212 @@
+//! An ordeal: a daemon that is killed again and again under the eyes of a crowd.
+#![allow(dead_code, unreachable_pub, reason = "each test uses a part")]
+
+use crate::peers::crowd::Crowd;
+use crate::peers::peer::Plan;
+use crate::peers::successor::{Found, Row, Rows, Successor};
+use crate::peers::text::Random;
+use crate::support::manager::Manager;
+use echod::echo::Protocol;
+use rustix::net::{AddressFamily, SocketType, bind, listen, socket, sockopt};
+use rustix::process::{Resource, Rlimit, Signal, setrlimit};
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A daemon that has not begun yet.
+pub struct Scene {
+    pub manager: Manager,
+    arguments: Vec<String>,
+}
+
+impl Scene {
+    /// A daemon with these arguments, and none that would fill the test's output.
+    pub fn new(arguments: &[&str]) -> Self {
+        // A core of a daemon that was aborted helps nobody.
+        let none = Rlimit { current: Some(0), maximum: Some(0) };
+        setrlimit(Resource::Core, none).expect("less is always allowed");
+        let arguments = [&["--record-rate", "0"], arguments].concat();
+        let arguments = arguments.into_iter().map(str::to_owned).collect();
+        Self { manager: Manager::new(), arguments }
+    }
+
+    /// Listens; the connections have a send buffer of this size, if it says one.
+    pub fn listen(&mut self, protocol: Protocol, send_buffer: Option<usize>) -> SocketAddr {
+        let listener = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+        if let Some(size) = send_buffer {
+            sockopt::set_socket_send_buffer_size(&listener, size).expect("it is raised to fit");
+        }
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        bind(&listener, &any).expect("there is a loopback");
+        listen(&listener, 4_096).expect("it is bound");
+        let address = rustix::net::getsockname(&listener).expect("it is bound");
+        self.manager.listen(listener, protocol.name());
+        address.try_into().expect("it is an IP address")
+    }
+
+    pub fn start(&mut self) {
+        let arguments: Vec<_> = self.arguments.iter().map(String::as_str).collect();
+        self.manager.start(&arguments, &[]);
+    }
+}
+
+/// What lies in the manager's store.
+pub fn stored(manager: &mut Manager) -> Vec<(String, Arc<OwnedFd>)> {
+    // Settles before it looks.
+    let _ = manager.stored();
+    manager.wait("what is stored", |known| {
+        let stored = known.stored.iter();
+        Some(stored.map(|stored| (stored.name.clone(), Arc::clone(&stored.fd))).collect())
+    })
+}
+
+/// A daemon, its crowd, and what was found after each of its deaths.
+pub struct Ordeal {
+    pub manager: Manager,
+    crowd: Crowd,
+    successor: Successor,
+    random: Random,
+    rows: Rows,
+    deaths: BTreeMap<&'static str, u32>,
+    /// Somebody has been a suspect twice: the next life is not to be cut short.
+    spare: Option<u32>,
+    /// What was found of each peer in the last lives, by its port.
+    history: VecDeque<(u32, Vec<Found>)>,
+    lives: u32,
+    began: Instant,
+}
+
+const HISTORY: usize = 12;
+
+impl Ordeal {
+    pub fn begin(mut scene: Scene, plans: Vec<Plan>) -> Self {
+        let seed = std::env::var("ECHOD_TEST_SEED").ok();
+        let seed = seed.map_or(862, |seed| seed.parse().expect("it is a number"));
+        scene.start();
+        scene.manager.wait_ready();
+        Self {
+            manager: scene.manager,
+            crowd: Crowd::gather(plans, seed),
+            successor: Successor::default(),
+            random: Random::new(seed + 1),
+            rows: Rows::default(),
+            deaths: BTreeMap::new(),
+            spare: None,
+            history: VecDeque::new(),
+            lives: 1,
+            began: Instant::now(),
+        }
+    }
+
+    /// Lives and dies so often.
+    pub fn suffer(&mut self, kills: u32) {
+        for kill in 0..kills {
+            self.live(kill);
+            if self.crowd.is_wrong() {
+                return;
+            }
+        }
+    }
+
+    fn live(&mut self, kill: u32) {
+        let is_long = kill % 16 == 0;
+        let by_start = self.random.below(2) == 0 && !is_long && self.spare.is_none();
+        if !by_start {
+            self.manager.wait_ready();
+        }
+        if let Some(record) = self.spare.take() {
+            self.wait_for_note(record);
+        }
+        self.crowd.pause(false);
+        let most = if is_long { 60_000 } else { 12_000 };
+        std::thread::sleep(Duration::from_micros(self.random.below(most)));
+        let is_ready = by_start && self.is_ready();
+        let (name, signal) = match self.random.below(16) {
+            0 => ("terminated", Signal::TERM),
+            1 => ("aborted", Signal::ABORT),
+            _ => ("killed", Signal::KILL),
+        };
+        self.manager.signal(signal);
+        if signal == Signal::TERM && self.random.below(2) == 0 {
+            std::thread::sleep(Duration::from_micros(self.random.below(3_000)));
+            self.manager.signal(Signal::KILL);
+        }
+        self.manager.wait_exit();
+        self.crowd.pause(true);
+        *self.deaths.entry(name).or_default() += 1;
+        if by_start && !is_ready {
+            *self.deaths.entry("before READY=1").or_default() += 1;
+        }
+        self.look();
+        self.manager.start_again();
+        self.lives += 1;
+    }
+
+    fn is_ready(&self) -> bool {
+        self.manager.wait("anything", |known| {
+            Some(known.present().any(|heard| heard.value("READY") == Some("1")))
+        })
+    }
+
+    /// What the next life will find.
+    fn look(&mut self) {
+        let stored = stored(&mut self.manager);
+        let (rows, found) = self.successor.look(&stored);
+        self.spare = found.iter().find(|found| found.strikes >= 2).map(|found| found.record);
+        self.rows.add(&rows);
+        self.history.push_back((self.lives, found));
+        if self.history.len() > HISTORY {
+            self.history.pop_front();
+        }
+    }
+
+    /// Until a suspect's answer was noted, or it is over.
+    fn wait_for_note(&mut self, record: u32) {
+        let stored = stored(&mut self.manager);
+        let Some(memory) = self.successor.memory(&stored) else { return };
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let record = memory.record(record);
+        let id = record.id();
+        while record.id() == id && record.strikes() > 0 && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Lets everybody end; nobody may miss anything.
+    pub fn end(self, rows: &[Row]) {
+        self.manager.wait_ready();
+        let lasted = self.began.elapsed();
+        let found = self.crowd.break_up();
+        println!("{} lives in {lasted:.1?}: {:?}", self.lives, self.deaths);
+        println!("found: {}", self.rows);
+        println!("{:?}", found.seen);
+        let mut text = String::new();
+        for wrong in &found.wrong {
+            text += &format!("\n{wrong}");
+            let port = wrong.split([' ', ':']).nth(1).and_then(|port| port.parse::<u16>().ok());
+            for (life, found) in &self.history {
+                let this = |found: &&Found| found.peer.map(|peer| peer.port()) == port;
+                for found in found.iter().filter(this) {
+                    text += &format!("\n    after life {life}: {found:?}");
+                }
+            }
+        }
+        let stderr = self.manager.stderr();
+        let last = &stderr[stderr.len().saturating_sub(60)..];
+        assert!(found.wrong.is_empty(), "{} wrong:{text}\n{}", found.wrong.len(), last.join("\n"));
+        assert!(
+            found.unfinished.is_empty(),
+            "unfinished: {:#?}\n{}",
+            found.unfinished,
+            last.join("\n")
+        );
+        for row in rows {
+            assert!(self.rows.count(*row) > 0, "nobody was found in row {row:?}");
+        }
+        for row in [Row::Contradiction, Row::Stranger] {
+            assert_eq!(self.rows.count(row), 0, "{row:?}");
+        }
+    }
+}

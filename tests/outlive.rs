@@ -1,0 +1,118 @@
+//! Conversations outlive the process: killed at random instants, thousands of
+//! times, it loses, doubles and reorders nothing, and resets nobody.
+//!
+//! `ECHOD_TEST_KILLS` sets how many kills there are, for each scene.
+
+mod ordeal;
+mod peers;
+mod support;
+
+use echod::echo::Protocol;
+use ordeal::{Ordeal, Scene};
+use peers::peer::{Goodbye, Load, Plan};
+use peers::successor::Row;
+use std::time::Duration;
+
+const KIB: u64 = 1 << 10;
+const NEVER: u64 = 1 << 50;
+
+/// For each scene; five of them make 2,000 and more.
+fn kills() -> u32 {
+    let kills = std::env::var("ECHOD_TEST_KILLS").ok();
+    kills.map_or(420, |kills| kills.parse().expect("it is a number"))
+}
+
+#[test]
+fn one_peer_that_waits_for_each_answer_loses_nothing() {
+    let mut scene = Scene::new(&[]);
+    let address = scene.listen(Protocol::Rfc862, None);
+    let plan = Plan {
+        address,
+        protocol: Protocol::Rfc862,
+        load: Load::Turns { most: 4_000 },
+        goodbye: Goodbye::HalfClose { after: NEVER },
+        small_buffer: false,
+        message_max: 65_536,
+    };
+    let mut ordeal = Ordeal::begin(scene, vec![plan]);
+    ordeal.suffer(kills());
+    ordeal.end(&[Row::Idle]);
+}
+
+#[test]
+fn fifty_peers_with_full_windows_lose_nothing() {
+    let mut scene = Scene::new(&[]);
+    let mut plans = Vec::new();
+    for protocol in Protocol::ALL {
+        let address = scene.listen(protocol, None);
+        let plan = Plan {
+            address,
+            protocol,
+            load: Load::Window { bytes: 200 * KIB },
+            goodbye: Goodbye::HalfClose { after: NEVER },
+            small_buffer: false,
+            message_max: 65_536,
+        };
+        plans.extend(std::iter::repeat_n(plan, 17));
+    }
+    let mut ordeal = Ordeal::begin(scene, plans);
+    ordeal.suffer(kills());
+    ordeal.end(&[Row::Idle, Row::Taken, Row::PartlyGiven, Row::Given]);
+}
+
+#[test]
+fn answers_in_flight_to_slow_readers_lose_nothing() {
+    let mut scene = Scene::new(&["--message-max", "5000"]);
+    let mut plans = Vec::new();
+    for protocol in Protocol::ALL {
+        let address = scene.listen(protocol, Some(1));
+        for (bite, rest) in [(700, 1), (5_000, 3), (60_000, 20), (60_000, 100)] {
+            let rest = Duration::from_millis(rest);
+            let plan = Plan {
+                address,
+                protocol,
+                load: Load::Slow { bytes: 60 * KIB, bite, rest },
+                goodbye: Goodbye::HalfClose { after: 100 * KIB },
+                small_buffer: true,
+                message_max: 5_000,
+            };
+            plans.extend(std::iter::repeat_n(plan, 4));
+        }
+    }
+    let mut ordeal = Ordeal::begin(scene, plans);
+    ordeal.suffer(kills());
+    ordeal.end(&[Row::Stuck, Row::Taken]);
+}
+
+#[test]
+fn who_ends_gets_everything_that_is_owed() {
+    let mut scene = Scene::new(&[]);
+    let mut plans = Vec::new();
+    for protocol in Protocol::ALL {
+        let address = scene.listen(protocol, None);
+        let plan = Plan {
+            address,
+            protocol,
+            load: Load::Window { bytes: 300 * KIB },
+            goodbye: Goodbye::HalfClose { after: 200 * KIB },
+            small_buffer: false,
+            message_max: 65_536,
+        };
+        plans.extend(std::iter::repeat_n(plan.clone(), 3));
+        let goodbye = Goodbye::Leave { after: 50 * KIB };
+        plans.extend(std::iter::repeat_n(Plan { goodbye, ..plan.clone() }, 3));
+        let goodbye = Goodbye::HalfClose { after: 100 };
+        let load = Load::Turns { most: 100 };
+        plans.extend(std::iter::repeat_n(Plan { goodbye, load, ..plan.clone() }, 3));
+        let goodbye = Goodbye::Exit { after: 20 * KIB };
+        let load = Load::Turns { most: 2_000 };
+        match protocol {
+            Protocol::Rfc862 => {}
+            Protocol::Reply => plans.extend(std::iter::repeat_n(Plan { goodbye, load, ..plan }, 4)),
+            Protocol::Line => plans.extend(std::iter::repeat_n(Plan { goodbye, ..plan }, 4)),
+        }
+    }
+    let mut ordeal = Ordeal::begin(scene, plans);
+    ordeal.suffer(kills());
+    ordeal.end(&[Row::Idle, Row::Taken, Row::WeEnded]);
+}
