@@ -10,7 +10,7 @@ use crate::endpoint::{Party, Source};
 use crate::keep::{self, Done, Memory, RULES, RuleIndex, Slot, Terms};
 use crate::report::{self, Introduction, Recording};
 use crate::socket::Watch;
-use crate::systemd::{BagNumber, Entry, Store};
+use crate::systemd::{BagNumber, Entry, NoPlace, Store};
 use std::cell::RefCell;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -181,6 +181,7 @@ impl Desk {
         };
         match store.add(talk.stream.as_fd(), entry(number, talk), now()) {
             Ok(bag) => talk.bag = Some(bag),
+            Err(NoPlace::Kernel(error) | NoPlace::Manager(error)) => report::not_kept(&error),
             Err(_) => report::store_full(),
         }
     }
