@@ -9,7 +9,7 @@ mod kind;
 mod listen;
 mod watch;
 
-pub use accept::{Accepted, Shortage, accept, local, peer, prepare_listener, prepare_stream};
+pub use accept::{Accepted, accept, is_dead, local, peer, prepare_listener, prepare_stream};
 pub use counters::{counters, idle_time, is_counted};
 pub use kind::{Kind, KindError, kind};
 pub use listen::{BindError, Manner, bind};

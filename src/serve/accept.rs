@@ -5,7 +5,7 @@ use crate::echo::Protocol;
 use crate::endpoint::Transport;
 use crate::report;
 use crate::socket::Watch;
-use crate::socket::{self, Accepted, Shortage};
+use crate::socket::{self, Accepted};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::pin::pin;
@@ -57,14 +57,12 @@ pub async fn accept_all(listener: Listener) -> io::Error {
         match next(&watch, &listener, unprepared) {
             Ok(()) => pause = PAUSE_FIRST,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => unprepared = false,
-            Err(error) => match Shortage::of(&error) {
-                Some(_) => {
-                    report::cannot_accept(&error);
-                    let _ = timeout(pause, somebody_left()).await;
-                    pause = PAUSE_LAST.min(pause * 2);
-                }
-                None => return error,
-            },
+            Err(error) if socket::is_dead(&error) => return error,
+            Err(error) => {
+                report::cannot_accept(&error);
+                let _ = timeout(pause, somebody_left()).await;
+                pause = PAUSE_LAST.min(pause * 2);
+            }
         }
     }
 }
@@ -130,6 +128,6 @@ async fn somebody_left() {
 
 impl Desk {
     fn has_room(&self) -> bool {
-        self.places.has_room()
+        self.places.has_room() && self.has_free_record()
     }
 }

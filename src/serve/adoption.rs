@@ -130,7 +130,10 @@ impl Desk {
         // A predecessor that left may have asked for a reset at the close.
         socket::reset_on_close(stream.as_fd(), None);
         let stream = Arc::new(stream);
-        let Ok(watch) = Watch::connection(Arc::clone(&stream)) else { return false };
+        let Ok(watch) = Watch::connection(Arc::clone(&stream)) else {
+            socket::disconnect(stream.as_fd());
+            return false;
+        };
         let (now, fd) = (Instant::now(), stream.as_fd());
         let who = Introduction {
             id,

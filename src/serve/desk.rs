@@ -7,10 +7,11 @@ use crate::config::Patience;
 use crate::conversation::{Ending, Refusal, Totals};
 use crate::echo::{Protocol, Rule};
 use crate::endpoint::{Party, Source};
-use crate::keep::{self, Done, Memory, RULES, RuleIndex, Slot, Terms};
+use crate::keep::{self, Done, Memory, RECORDS, RULES, RuleIndex, Slot, Terms};
 use crate::report::{self, Introduction, Recording};
 use crate::socket::Watch;
 use crate::systemd::{BagNumber, Entry, NoPlace, Store};
+use rustix::io::Errno;
 use std::cell::RefCell;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -133,7 +134,9 @@ impl Desk {
     pub(super) fn begin(&mut self, arrival: Arrival) -> io::Result<Result<(), Refusal>> {
         let Arrival { stream, peer, local, transport, protocol, counted } = arrival;
         let stream = Arc::new(stream);
-        let watch = Watch::connection(Arc::clone(&stream))?;
+        // Whatever the kernel says: there is no room for another.
+        let watch =
+            Watch::connection(Arc::clone(&stream)).map_err(|_| io::Error::from(Errno::NOMEM))?;
         if let Err(refusal) = self.places.enter(source(&peer)) {
             keep::add(&self.memory.header().refused, 1);
             report::refused(&peer, refusal);
@@ -228,7 +231,13 @@ impl Desk {
         }
     }
 
-    /// A record that nobody uses. Places are never more than records.
+    /// Whether there is a record for another conversation. Places are never more
+    /// than records, but those that go on are never refused.
+    pub(super) fn has_free_record(&self) -> bool {
+        !self.records.is_empty() || self.talks.len() < RECORDS as usize
+    }
+
+    /// A record that nobody uses.
     fn free_record(&mut self) -> u32 {
         self.records.pop().unwrap_or_else(|| {
             self.talks.push(None);

@@ -24,24 +24,10 @@ pub struct Accepted {
     pub peer: Party,
 }
 
-/// What `accept` ran out of, so that it is worth waiting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shortage {
-    /// Descriptors, of this process or of the machine.
-    Descriptors,
-    /// Memory for sockets.
-    Memory,
-}
-
-impl Shortage {
-    /// Whether an error of `accept` tells of a shortage.
-    pub fn of(error: &io::Error) -> Option<Self> {
-        match Errno::from_io_error(error)? {
-            Errno::MFILE | Errno::NFILE => Some(Self::Descriptors),
-            Errno::NOBUFS | Errno::NOMEM => Some(Self::Memory),
-            _ => None,
-        }
-    }
+/// Whether an error of [`accept`] means that the listener is dead. Any other
+/// passes: descriptors or memory ran out, of this process or of the machine.
+pub fn is_dead(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::BADF | Errno::INVAL | Errno::NOTSOCK))
 }
 
 /// Takes the next connection from the queue. Connections that ended in the
@@ -49,8 +35,8 @@ impl Shortage {
 ///
 /// # Errors
 ///
-/// `WouldBlock` when the queue is empty, a [`Shortage`], or that the listener
-/// is dead.
+/// `WouldBlock` when the queue is empty; otherwise a shortage, unless the
+/// listener [is dead](is_dead).
 pub fn accept(listener: BorrowedFd<'_>) -> io::Result<Accepted> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     loop {
@@ -74,6 +60,7 @@ fn ended_in_queue(error: &io::Error) -> bool {
             Errno::CONNABORTED
                 | Errno::PERM
                 | Errno::PROTO
+                | Errno::OPNOTSUPP
                 | Errno::NETDOWN
                 | Errno::NOPROTOOPT
                 | Errno::HOSTDOWN
@@ -165,6 +152,16 @@ mod tests {
         prepare_listener(listener.as_fd(), Transport::Tcp).unwrap();
         let error = accept(listener.as_fd()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn a_listener_that_was_shut_down_is_dead_and_a_shortage_is_not() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        rustix::net::shutdown(&listener, rustix::net::Shutdown::Both).unwrap();
+        assert!(is_dead(&accept(listener.as_fd()).unwrap_err()));
+        for shortage in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM] {
+            assert!(!is_dead(&shortage.into()));
+        }
     }
 
     #[test]
