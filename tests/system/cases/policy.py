@@ -28,5 +28,7 @@ def lintian_has_nothing_to_say(host):
 @case
 def autopkgtest_passes(host):
     _bring(host)
-    out = host.run("cd /opt/built && autopkgtest -B ./echod_*_*.deb ./echod_*.dsc -- null 2>&1", 300)
-    assert " PASS" in out, out
+    # The machine is what the restriction asks for, though the null backend cannot say so.
+    out = host.run("cd /opt/built && autopkgtest --ignore-restrictions=isolation-container -B "
+                   "./echod_*_*.deb ./echod_*.dsc -- null 2>&1", 300)
+    assert " PASS" in out and " SKIP" not in out, out
