@@ -52,10 +52,25 @@ pub fn disconnect(stream: BorrowedFd<'_>) {
     }
 }
 
-/// How many bytes the kernel holds that the peer has not acknowledged; our end
-/// of file counts as one. Zero when the connection is gone.
-pub fn unsent(stream: BorrowedFd<'_>) -> u64 {
-    counters::unsent(stream).unwrap_or(0)
+/// How far what was given has come, our end of file included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// The peer's kernel has all of it, or ours cannot tell.
+    Done,
+    /// Some of it is still here.
+    UnderWay,
+    /// Some of it is still here, and the connection is gone.
+    Lost,
+}
+
+/// Asks the kernel how far what was given has come.
+pub fn delivery(stream: BorrowedFd<'_>) -> Delivery {
+    match counters::unsent(stream) {
+        Ok(0) | Err(_) => Delivery::Done,
+        // A reset does not bring the number down.
+        Ok(_) if counters::is_closed(stream) => Delivery::Lost,
+        Ok(_) => Delivery::UnderWay,
+    }
 }
 
 /// How many bytes have arrived that were not taken.

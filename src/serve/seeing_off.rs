@@ -4,8 +4,7 @@
 use super::converse::{Event, within};
 use super::desk::{Desk, with};
 use crate::conversation::Ending;
-use crate::socket;
-use crate::socket::Watch;
+use crate::socket::{self, Delivery, Watch};
 use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -48,14 +47,17 @@ pub(super) async fn see_off_first(watch: &Watch, number: u32, ending: Ending) ->
     linger(watch, number, ending).await
 }
 
-/// Waits until the peer has everything, or has had its time for it.
+/// Waits until the peer has everything, is gone, or has had its time for it.
 async fn sent(number: u32, ending: Ending) -> Ending {
     let deadline = Instant::now() + with(|desk| desk.patience.stall.get());
-    if with(|desk| desk.everything_sent(number)) || all_sent(number, deadline).await {
-        return ending;
+    match delivered(number, deadline).await {
+        Delivery::Done => ending,
+        Delivery::Lost => Ending::Reset,
+        Delivery::UnderWay => {
+            with(|desk| desk.disconnect(number));
+            Ending::Stalled
+        }
     }
-    with(|desk| desk.disconnect(number));
-    Ending::Stalled
 }
 
 /// Then hears the peer out for a while.
@@ -73,18 +75,17 @@ async fn linger(watch: &Watch, number: u32, ending: Ending) -> Ending {
     ending
 }
 
-/// Waits until the peer has acknowledged everything, our end of file included.
-async fn all_sent(number: u32, deadline: Instant) -> bool {
+/// Waits until what was given is no longer under way, but no longer than until
+/// `deadline`.
+async fn delivered(number: u32, deadline: Instant) -> Delivery {
     let mut pause = ASK_FIRST;
     loop {
+        let delivery = with(|desk| socket::delivery(desk.talk(number).stream.as_fd()));
         let now = Instant::now();
-        if now >= deadline {
-            return false;
+        if delivery != Delivery::UnderWay || now >= deadline {
+            return delivery;
         }
         Box::pin(sleep_until(deadline.min(now + pause))).await;
-        if with(|desk| desk.everything_sent(number)) {
-            return true;
-        }
         pause = ASK_LAST.min(pause * 2);
     }
 }
@@ -111,10 +112,6 @@ impl Desk {
                 Way::Gone
             }
         }
-    }
-
-    fn everything_sent(&mut self, number: u32) -> bool {
-        socket::unsent(self.talk(number).stream.as_fd()) == 0
     }
 
     fn disconnect(&mut self, number: u32) {

@@ -83,6 +83,11 @@ pub fn idle_time(connection: BorrowedFd<'_>) -> io::Result<Duration> {
     Ok(Duration::from_millis(info(connection)?.last_data_received.into()))
 }
 
+/// Whether neither side can send anything more; never so where there is no TCP.
+pub(super) fn is_closed(connection: BorrowedFd<'_>) -> bool {
+    info(connection).is_ok_and(|info| info.state == state::CLOSE)
+}
+
 impl TcpInfo {
     fn settled(&self) -> (u8, u64, u64) {
         (self.state, self.bytes_received, self.bytes_acknowledged)
@@ -159,6 +164,7 @@ pub(super) fn unsent(connection: BorrowedFd<'_>) -> Result<u64, Errno> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::socket::{Delivery, Reset, delivery, reset_on_close};
     use std::io::{Read, Write};
     use std::net::{Shutdown, TcpListener, TcpStream};
     use std::os::fd::AsFd;
@@ -223,6 +229,27 @@ mod tests {
         end_of_file(&mut ours);
         ours.shutdown(Shutdown::Write).unwrap();
         assert_eq!(counters(ours.as_fd()).unwrap().phase, Phase::Closed);
+    }
+
+    #[test]
+    fn a_reset_loses_what_was_under_way() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let peer = rustix::net::socket(
+            rustix::net::AddressFamily::INET,
+            rustix::net::SocketType::STREAM,
+            None,
+        );
+        let peer = peer.unwrap();
+        rustix::net::sockopt::set_socket_recv_buffer_size(&peer, 4096).unwrap();
+        rustix::net::connect(&peer, &listener.local_addr().unwrap()).unwrap();
+        let (mut ours, _) = listener.accept().unwrap();
+        assert_eq!(delivery(ours.as_fd()), Delivery::Done);
+        ours.write_all(&vec![7; 100_000]).unwrap();
+        assert_eq!(delivery(ours.as_fd()), Delivery::UnderWay);
+        reset_on_close(peer.as_fd(), Some(Reset));
+        drop(peer);
+        assert!(ours.read(&mut [0; 1]).is_err());
+        assert_eq!(delivery(ours.as_fd()), Delivery::Lost);
     }
 
     #[test]
