@@ -3,8 +3,13 @@
 //!
 //! The table is driven through [`check`], which does not know who answers.
 
+mod support;
+
 use echod::echo::{self, Protocol, Rule, State};
 use serde_json::Value;
+use std::io::{Read as _, Write as _};
+use support::daemon::Daemon;
+use support::peer;
 
 /// The tutorial's buffer, in bytes; a longer step is several reads.
 const MESSAGE_MAX: usize = 128;
@@ -118,6 +123,37 @@ fn answers(rule: &Rule, protocol: Protocol, case: &Case) -> (Vec<Vec<u8>>, State
     (answers, state)
 }
 
+/// The real daemon, over a real socket.
+fn daemon(protocol: Protocol) -> impl Fn(&Rule, &Case) -> Expected {
+    let daemon = Daemon::speaking(protocol.name(), &["--message-max=128"]);
+    move |rule, case| {
+        let mut stream = peer::connect(daemon.address());
+        let mut heard = Vec::new();
+        let (answers, state) = answers(rule, protocol, case);
+        for (step, answer) in case.steps.iter().zip(answers) {
+            match step {
+                Step::Say(said) => stream.write_all(said).expect("the daemon takes it"),
+                Step::HalfClose => break,
+                Step::Reset => {
+                    peer::reset(stream);
+                    return Expected { heard, server_closes: false };
+                }
+            }
+            let begin = heard.len();
+            heard.resize(begin + answer.len(), 0);
+            stream.read_exact(&mut heard[begin..]).expect("the daemon answers");
+        }
+        // Whoever need not end, does not: it waits for the daemon to.
+        if !state.ended() {
+            peer::half_close(&stream);
+        }
+        let (more, end) = peer::rest(&mut stream);
+        assert_eq!(end, peer::End::Eof, "{}", case.name);
+        heard.extend(more);
+        Expected { heard, server_closes: state.ended() }
+    }
+}
+
 #[test]
 fn the_table_is_whole() {
     assert_eq!(cases().len(), 30);
@@ -132,6 +168,16 @@ fn the_core_replies_as_the_table_says() {
 #[test]
 fn the_core_echoes_as_the_table_says() {
     check(Protocol::Rfc862, core(Protocol::Rfc862));
+}
+
+#[test]
+fn the_daemon_replies_as_the_table_says() {
+    check(Protocol::Reply, daemon(Protocol::Reply));
+}
+
+#[test]
+fn the_daemon_echoes_as_the_table_says() {
+    check(Protocol::Rfc862, daemon(Protocol::Rfc862));
 }
 
 #[test]

@@ -16,6 +16,18 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+/// Leaves out of a command's environment what it must not inherit from the
+/// test's own surroundings.
+pub fn forget_surroundings(command: &mut Command) {
+    const FOREIGN: [&str; 5] =
+        ["ECHOD_", "JOURNAL_STREAM", "LISTEN_", "NOTIFY_SOCKET", "WATCHDOG_"];
+    for (name, _) in std::env::vars_os() {
+        if FOREIGN.iter().any(|foreign| name.to_string_lossy().starts_with(foreign)) {
+            command.env_remove(name);
+        }
+    }
+}
+
 /// A process that dies with the thread that started it.
 #[derive(Debug)]
 pub struct Child {

@@ -7,7 +7,7 @@
 
 pub use super::notify::{Notification, PATIENCE};
 
-use super::child::Child;
+use super::child::{Child, forget_surroundings};
 use super::notify::{Ears, Known, Stored};
 use rustix::process::Signal;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -126,11 +126,7 @@ impl Manager {
         let (names, fds): (Vec<_>, Vec<_>) = sockets.chain(newest_first).unzip();
         let mut command = Command::new(&self.program);
         command.args(&self.arguments);
-        for (name, _) in std::env::vars_os() {
-            if FOREIGN.iter().any(|foreign| name.to_string_lossy().starts_with(foreign)) {
-                command.env_remove(name);
-            }
-        }
+        forget_surroundings(&mut command);
         command.env("NOTIFY_SOCKET", self.ears.path());
         if !fds.is_empty() {
             command.env("LISTEN_FDS", fds.len().to_string());
@@ -251,6 +247,3 @@ impl Drop for Manager {
         self.child = None;
     }
 }
-
-/// What a daemon must not inherit from the test's own surroundings.
-const FOREIGN: [&str; 5] = ["ECHOD_", "JOURNAL_STREAM", "LISTEN_", "NOTIFY_SOCKET", "WATCHDOG_"];

@@ -2,5 +2,7 @@
 #![allow(dead_code, unreachable_pub, unused_imports, reason = "each test uses a part")]
 
 mod child;
+pub mod daemon;
 pub mod manager;
 mod notify;
+pub mod peer;
