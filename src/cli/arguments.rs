@@ -1,7 +1,10 @@
 //! Every option, with the words that the manual repeats.
 
-// The options' comments are printed as they stand, brackets and all.
-#![allow(clippy::doc_markdown, rustdoc::broken_intra_doc_links)]
+#![allow(
+    clippy::doc_markdown,
+    rustdoc::broken_intra_doc_links,
+    reason = "the options' comments are printed as they stand, brackets and all"
+)]
 
 use super::values::{self, Bytes, OrOff};
 use crate::config::{
