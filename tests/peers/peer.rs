@@ -310,7 +310,7 @@ impl Peer {
     }
 
     fn listen(&mut self, seen: &mut Seen) -> Option<Fate> {
-        let mut buffer = [0; 65_536];
+        let mut buffer = vec![0; 65_536];
         let most = match self.plan.load {
             Load::Slow { bite, rest, .. } => {
                 self.rests_until = Some(Instant::now() + rest);
@@ -416,7 +416,8 @@ impl Peer {
         let here = usize::try_from(at % heard.len() as u64).expect("it is an index");
         let wrong = &wrong[..wrong.len().min(16)];
         let place = heard.windows(wrong.len()).position(|window| window == wrong);
-        let off = place.map(|place| place as i64 - here as i64);
+        let index = |place: usize| i64::try_from(place).expect("it is an index");
+        let off = place.map(|place| index(place) - index(here));
         format!(
             "wrong bytes at {}, which belong {off:?} bytes further on",
             at.saturating_sub(self.began.1)
