@@ -235,25 +235,16 @@ fn give(watch: &Watch, answer: &mut Answer<'_>, skip: u64) -> Given {
     let skipped = answer.skip_bytes(skip);
     debug_assert!(skipped, "no more was given than the answer has");
     for _ in 0..CALLS {
-        let mut pieces = [IoSlice::new(&[]); PIECES];
-        let (mut count, mut length) = (0, 0);
-        while count < PIECES {
-            let Some(piece) = answer.next() else { break };
-            pieces[count] = IoSlice::new(piece);
-            count += 1;
-            length += piece.len();
-        }
-        if count == 0 {
-            return Given::Whole(given);
-        }
-        match watch.give(&pieces[..count]) {
+        let Some(first) = answer.next() else { return Given::Whole(given) };
+        let (length, result) = match answer.next() {
+            None => (first.len(), watch.give(&[IoSlice::new(first)])),
+            Some(second) => give_many(watch, first, second, answer),
+        };
+        match result {
             Ok(n) => {
                 given += n as u64;
                 if n < length {
                     return Given::Short(given);
-                }
-                if count < PIECES {
-                    return Given::Whole(given);
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -262,5 +253,28 @@ fn give(watch: &Watch, answer: &mut Answer<'_>, skip: u64) -> Given {
             Err(_) => return Given::Broken,
         }
     }
-    Given::Short(given)
+    if answer.is_empty() { Given::Whole(given) } else { Given::Short(given) }
+}
+
+/// Gives as many pieces as fit in one call; how long they are, and how many bytes
+/// were given. Apart, because nearly every answer is one piece, and room for
+/// [`PIECES`] costs more than all else that is done for one.
+#[inline(never)]
+fn give_many<'a>(
+    watch: &Watch,
+    first: &'a [u8],
+    second: &'a [u8],
+    answer: &mut Answer<'a>,
+) -> (usize, io::Result<usize>) {
+    let mut pieces = [IoSlice::new(&[]); PIECES];
+    pieces[0] = IoSlice::new(first);
+    pieces[1] = IoSlice::new(second);
+    let (mut count, mut length) = (2, first.len() + second.len());
+    while count < PIECES {
+        let Some(piece) = answer.next() else { break };
+        pieces[count] = IoSlice::new(piece);
+        count += 1;
+        length += piece.len();
+    }
+    (length, watch.give(&pieces[..count]))
 }
