@@ -81,17 +81,52 @@ pub enum Refusal {
     Source,
     /// The connection was of a kind that cannot be served.
     Unservable,
+    /// The datagram came from a port where a service may answer our answer.
+    SourcePort,
+    /// The datagram claims to come from the socket that it was sent to.
+    OwnAddress,
+    /// The datagram claims to come from many machines.
+    SourceBroadcast,
+    /// The datagram was sent to many machines.
+    SentToBroadcast,
+    /// The source sent more datagrams than `--datagram-rate`.
+    Rate,
+    /// The answer would be longer than a datagram can be.
+    TooLong,
+    /// The sender of the datagram has no address.
+    Nameless,
+    /// The kernel did not take the answer to the datagram.
+    Unsendable,
 }
 
 impl Refusal {
     /// Every reason, in the order of the manual.
-    pub const ALL: [Self; 2] = [Self::Source, Self::Unservable];
+    pub const ALL: [Self; 10] = [
+        Self::Source,
+        Self::Unservable,
+        Self::SourcePort,
+        Self::OwnAddress,
+        Self::SourceBroadcast,
+        Self::SentToBroadcast,
+        Self::Rate,
+        Self::TooLong,
+        Self::Nameless,
+        Self::Unsendable,
+    ];
 
     /// The word in `ECHO_REFUSAL`, an interface.
     pub fn name(self) -> &'static str {
         match self {
             Self::Source => "source",
             Self::Unservable => "unservable",
+            Self::SourcePort => "source-port",
+            Self::OwnAddress => "own-address",
+            Self::SourceBroadcast => "source-broadcast",
+            Self::SentToBroadcast => "sent-to-broadcast",
+            Self::Rate => "rate",
+            Self::TooLong => "too-long",
+            Self::Nameless => "nameless",
+            Self::Unsendable => "unsendable",
         }
     }
 }

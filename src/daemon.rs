@@ -11,7 +11,7 @@ pub use failure::Failure;
 use crate::config::{Config, Connections};
 use crate::keep::Memory;
 use crate::report::{self, Adopted};
-use crate::serve::{self, Listener, Opening};
+use crate::serve::{self, Listener, Opening, Post};
 use crate::systemd::{Hand, Manager, Store};
 use leaving::Leave;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -84,6 +84,9 @@ async fn run(
     for (name, listener) in served.listeners.drain(..) {
         accepting.spawn(accept(name, listener));
     }
+    for (name, post) in served.open_mailboxes()? {
+        accepting.spawn(answer(name, post));
+    }
     let is_single = accepting.is_empty();
     for connection in served.connections.drain(..) {
         serve::begin(connection).map_err(Failure::Runtime)?;
@@ -125,6 +128,10 @@ enum Event {
 
 async fn accept(name: String, listener: Listener) -> (String, io::Error) {
     (name, serve::accept_all(listener).await)
+}
+
+async fn answer(name: String, post: Post) -> (String, io::Error) {
+    (name, serve::answer_all(post).await)
 }
 
 /// Raises the soft limit of descriptors to the hard one: nothing here uses

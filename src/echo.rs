@@ -13,7 +13,7 @@ mod state;
 mod tests;
 
 pub use answer::{Answer, Outcome, answer, answer_len, farewell, read_max};
-pub use datagram::{TooLong, answer_datagram, says_exit};
+pub use datagram::{Insertion, TooLong, answer_datagram, says_exit};
 pub use rule::{Rule, RuleError};
 pub use state::State;
 

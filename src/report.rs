@@ -74,6 +74,8 @@ pub struct Envelope {
     pub local: Party,
     /// Who asked.
     pub peer: Party,
+    /// TTL or hop limit that was left when it came, if known.
+    pub hops: Option<u8>,
 }
 
 /// Whether a conversation has records of its own; decided when it begins, and

@@ -1,18 +1,24 @@
 //! The kernel's side: what a descriptor is, who is at its other end, how many
 //! bytes it took and gave, and when it is ready. Nothing here decides.
 
-#![expect(unsafe_code, reason = "the kernel's counters are behind raw system calls")]
+#![expect(unsafe_code, reason = "counters and batches are behind raw system calls")]
 
 mod accept;
+mod batch;
 mod counters;
+mod envelope;
 mod kind;
 mod listen;
+mod mailbox;
 mod watch;
 
 pub use accept::{Accepted, accept, is_dead, local, peer, prepare_listener, prepare_stream};
+pub use batch::{AREA_SIZE, Arrived, BATCH, Batch, Given, Owner};
 pub use counters::{counters, idle_time, is_counted};
+pub use envelope::{Control, Sender};
 pub use kind::{Kind, KindError, kind};
 pub use listen::{BindError, Manner, bind};
+pub use mailbox::{WantsHops, cookie, prepare_datagrams};
 pub use watch::Watch;
 
 use rustix::io::Errno;

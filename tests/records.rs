@@ -227,6 +227,7 @@ fn a_forged_record_stays_one_harmless_record() {
             protocol: Protocol::Rfc862,
             local: party("127.0.0.1:7"),
             peer: party("127.0.0.1:40000"),
+            hops: Some(64),
         };
         report::datagram_received(&envelope, forged[0]);
         report::datagram_sent(&envelope, &[forged[0]]);
@@ -243,7 +244,7 @@ fn a_forged_record_stays_one_harmless_record() {
             r"received: |x\nPRIORITY=0\nMESSAGE=owned|",
             r"received: |\x1b]0;owned\x07|",
             &format!("received: |{}… (1048576 bytes)|", r"\x00".repeat(128)),
-            r"received from 127.0.0.1:40000: |x\nPRIORITY=0\nMESSAGE=owned|",
+            r"received from 127.0.0.1:40000 (64 hops left): |x\nPRIORITY=0\nMESSAGE=owned|",
             r"sent to 127.0.0.1:40000: [x\nPRIORITY=0\nMESSAGE=owned]",
         ]
     );

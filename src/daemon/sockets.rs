@@ -1,11 +1,11 @@
 //! The sockets to serve: those that were inherited, and those that echod binds.
 
 use super::Failure;
-use crate::config::{self, Config, Listen};
+use crate::config::{self, Config, Level, Listen};
 use crate::echo::Protocol;
 use crate::endpoint::{Endpoint, Kind as Wanted, Party, Transport};
-use crate::serve::{Connection, Listener};
-use crate::socket::{self, Kind, Manner};
+use crate::serve::{Connection, Listener, Mailbox, Post};
+use crate::socket::{self, Kind, Manner, WantsHops};
 use crate::systemd::Inherited;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
@@ -15,6 +15,7 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub(super) struct Served {
     pub(super) listeners: Vec<(String, Listener)>,
+    pub(super) mailboxes: Vec<(String, Mailbox)>,
     /// Connections that the manager accepted (`Accept=yes`).
     pub(super) connections: Vec<Connection>,
     /// Socket files of our own making, which go when we go.
@@ -32,7 +33,9 @@ pub(super) fn take(inherited: Vec<Inherited>, config: &Config) -> Result<Served,
         match kind {
             Kind::Listener(transport) => served.add(fd, transport, protocol, name)?,
             Kind::Connection(transport) => served.add_connection(fd, transport, protocol, name)?,
-            Kind::Datagrams(transport) => return Err(Failure::Transport { name, transport }),
+            Kind::Datagrams(transport) => {
+                served.add_mailbox(fd, transport, protocol, name, config)?;
+            }
         }
     }
     Ok(served)
@@ -45,7 +48,8 @@ impl Served {
         for listen in &config.listen {
             self.bind_one(listen, config)?;
         }
-        if self.listeners.is_empty() && self.connections.is_empty() {
+        let is_idle = self.listeners.is_empty() && self.mailboxes.is_empty();
+        if is_idle && self.connections.is_empty() {
             let default = config::default_listen();
             let results = default.each_ref().map(|listen| self.bind_one(listen, config));
             if self.listeners.is_empty() {
@@ -66,7 +70,10 @@ impl Served {
             (Wanted::Datagram, _) => Transport::Udp,
             (Wanted::SequentialPacket, _) => Transport::UnixSeqpacket,
         };
-        if !matches!(transport, Transport::Tcp | Transport::UnixStream) {
+        if !matches!(
+            transport,
+            Transport::Tcp | Transport::UnixStream | Transport::Udp | Transport::UnixDatagram
+        ) {
             return Err(Failure::Transport { name: listen.endpoint.to_string(), transport });
         }
         let manner = Manner { backlog: config.limits.backlog.into(), mptcp: config.mptcp };
@@ -79,8 +86,12 @@ impl Served {
             Ok(Kind::Listener(transport)) => transport,
             _ => transport,
         };
-        let protocol = listen.protocol.unwrap_or(config.protocol);
-        self.add(socket, transport, protocol, listen.endpoint.to_string())
+        let (protocol, name) =
+            (listen.protocol.unwrap_or(config.protocol), listen.endpoint.to_string());
+        match listen.kind {
+            Wanted::Datagram => self.add_mailbox(socket, transport, protocol, name, config),
+            _ => self.add(socket, transport, protocol, name),
+        }
     }
 
     fn add(
@@ -95,13 +106,30 @@ impl Served {
         }
         socket::prepare_listener(socket.as_fd(), transport)
             .map_err(|error| Failure::Prepare { name: name.clone(), error })?;
-        let name = match socket::local(socket.as_fd()) {
-            Party::Unknown => format!("{} {name} ({protocol})", transport.name()),
-            local => format!("{} {local} ({protocol})", transport.name()),
-        };
+        let name = full_name(&socket, transport, protocol, &name);
         let counted = socket::is_counted(socket.as_fd());
         let listener = Listener { socket: Arc::new(socket), transport, protocol, counted };
         self.listeners.push((name, listener));
+        Ok(())
+    }
+
+    fn add_mailbox(
+        &mut self,
+        socket: OwnedFd,
+        transport: Transport,
+        protocol: Protocol,
+        name: String,
+        config: &Config,
+    ) -> Result<(), Failure> {
+        let hops = match config.records.level {
+            Level::Debug => WantsHops::Yes,
+            _ => WantsHops::No,
+        };
+        socket::prepare_datagrams(socket.as_fd(), transport, hops)
+            .map_err(|error| Failure::Prepare { name: name.clone(), error })?;
+        let name = full_name(&socket, transport, protocol, &name);
+        let mailbox = Mailbox { socket: Arc::new(socket), transport, protocol };
+        self.mailboxes.push((name, mailbox));
         Ok(())
     }
 
@@ -121,10 +149,29 @@ impl Served {
         Ok(())
     }
 
+    /// Opens all mailboxes, before the first is asked for more.
+    pub(super) fn open_mailboxes(&mut self) -> Result<Vec<(String, Post)>, Failure> {
+        let open = |(name, mailbox)| match Post::open(mailbox) {
+            Ok(post) => Ok((name, post)),
+            Err(error) => Err(Failure::Prepare { name, error }),
+        };
+        self.mailboxes.drain(..).map(open).collect()
+    }
+
     /// Each socket with its protocol, as people write it.
     pub(super) fn names(&self) -> Vec<String> {
         let listeners = self.listeners.iter().map(|(name, _)| name.clone());
-        listeners.chain(self.connections.iter().map(Connection::name)).collect()
+        let mailboxes = self.mailboxes.iter().map(|(name, _)| name.clone());
+        let connections = self.connections.iter().map(Connection::name);
+        listeners.chain(mailboxes).chain(connections).collect()
+    }
+}
+
+/// A socket's name with what it is, where it is, and what it speaks.
+fn full_name(socket: &OwnedFd, transport: Transport, protocol: Protocol, name: &str) -> String {
+    match socket::local(socket.as_fd()) {
+        Party::Unknown => format!("{} {name} ({protocol})", transport.name()),
+        local => format!("{} {local} ({protocol})", transport.name()),
     }
 }
 

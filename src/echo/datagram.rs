@@ -1,4 +1,4 @@
-//! Messages with bounds of their own: one in, one out, in place.
+//! Messages with bounds of their own: one in, one out.
 
 use super::{DATAGRAM_MAX, Protocol, Rule};
 use std::fmt;
@@ -15,38 +15,56 @@ impl fmt::Display for TooLong {
 
 impl std::error::Error for TooLong {}
 
-/// Makes the message in `buffer[..taken]` its answer, and returns the answer's
-/// length. `taken` is the message's real length, which may be more than the
-/// buffer has: such a message is not looked at.
+/// What makes a message its answer: some bytes put in at one place. Nothing is
+/// copied, and the message stays what it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Insertion<'a> {
+    /// How many bytes of the message stand before it.
+    pub place: usize,
+    /// What is put in.
+    pub suffix: &'a [u8],
+}
+
+impl<'a> Insertion<'a> {
+    /// The answer to `message` in pieces, some of which may be empty.
+    ///
+    /// # Panics
+    /// If the message is not the one that this was made for.
+    pub fn pieces<'b>(&self, message: &'b [u8]) -> [&'b [u8]; 3]
+    where
+        'a: 'b,
+    {
+        let (before, behind) = message.split_at(self.place);
+        [before, self.suffix, behind]
+    }
+}
+
+/// The answer to a message. `taken` is the message's real length, which may be
+/// more than what is there of it: such a message is not looked at.
 ///
 /// # Errors
-/// If the answer would have more than 65,507 bytes. The buffer is as it was.
+/// If the answer would have more than 65,507 bytes.
 ///
 /// # Panics
-/// If the buffer has no room for an answer that is not too long
-/// ([`super::BUFFER_SIZE`] always has).
-pub fn answer_datagram(
-    rule: &Rule,
+/// If less is there of a message whose answer is not too long.
+pub fn answer_datagram<'a>(
+    rule: &'a Rule,
     protocol: Protocol,
-    buffer: &mut [u8],
+    message: &[u8],
     taken: usize,
-) -> Result<usize, TooLong> {
+) -> Result<Insertion<'a>, TooLong> {
     let suffix = match protocol {
         Protocol::Reply | Protocol::Line => rule.suffix(),
         Protocol::Rfc862 => b"",
     };
-    let length = taken.saturating_add(suffix.len());
-    if length > DATAGRAM_MAX {
+    if taken.saturating_add(suffix.len()) > DATAGRAM_MAX {
         return Err(TooLong);
     }
     let place = match protocol {
-        Protocol::Line => without_line_end(&buffer[..taken]).len(),
+        Protocol::Line => without_line_end(&message[..taken]).len(),
         Protocol::Reply | Protocol::Rfc862 => taken,
     };
-    let behind = place + suffix.len();
-    buffer.copy_within(place..taken, behind);
-    buffer[place..behind].copy_from_slice(suffix);
-    Ok(length)
+    Ok(Insertion { place, suffix })
 }
 
 /// Whether a message of a seqpacket conversation ends it: in `reply`, if it
@@ -72,15 +90,11 @@ fn without_line_end(message: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::echo::BUFFER_SIZE;
 
     fn say(protocol: Protocol, suffix: &[u8], message: &[u8]) -> Result<Vec<u8>, TooLong> {
         let rule = Rule::new(suffix, b"exit", 1).unwrap();
-        let mut buffer = vec![0xaa; BUFFER_SIZE];
-        buffer[..message.len()].copy_from_slice(message);
-        let length = answer_datagram(&rule, protocol, &mut buffer, message.len())?;
-        buffer.truncate(length);
-        Ok(buffer)
+        let insertion = answer_datagram(&rule, protocol, message, message.len())?;
+        Ok(insertion.pieces(message).concat())
     }
 
     #[test]
@@ -123,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_suffix_may_overlap_nothing() {
+    fn a_suffix_may_be_longer_than_its_message() {
         let suffix = [b's'; 256];
         let answer = say(Protocol::Line, &suffix, b"a\r\n").unwrap();
         assert_eq!(answer, [&b"a"[..], &suffix, b"\r\n"].concat());
@@ -142,13 +156,11 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_message_is_left_alone_and_may_be_longer_than_the_buffer() {
+    fn a_message_longer_than_what_is_there_of_it_is_refused() {
         let rule = Rule::default();
         for protocol in Protocol::ALL {
             for taken in [65_508, 65_527, usize::MAX] {
-                let mut buffer = [b'a'; 16];
-                assert_eq!(answer_datagram(&rule, protocol, &mut buffer, taken), Err(TooLong));
-                assert_eq!(buffer, [b'a'; 16]);
+                assert_eq!(answer_datagram(&rule, protocol, &[b'a'; 16], taken), Err(TooLong));
             }
         }
     }

@@ -22,7 +22,8 @@ pub(super) const PAGE: usize = 4_096;
 /// Slots begin on pages, so that idle ones can be given back to the kernel.
 pub(super) const SLOT_STRIDE: usize = SLOT_SIZE.next_multiple_of(PAGE);
 /// Room for 16 datagrams with their addresses and control data, and for the
-/// headers into which the kernel writes counts where a socket has none.
+/// headers into which the kernel writes counts where a socket has none. What
+/// lies there is `socket`'s: its `Area`, which is part of this layout.
 pub(super) const DATAGRAMS_SIZE: usize = 2 << 20;
 
 pub(super) const RULES_AT: usize = PAGE;

@@ -7,7 +7,7 @@ use super::layout::{
 };
 use super::record::Record;
 use super::rules::{RULES, RuleCell};
-use crate::conversation::Id;
+use crate::conversation::{Id, Refusal};
 use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
 use rustix::io::Errno;
 use rustix::mm::{Advice, MapFlags, ProtFlags};
@@ -26,6 +26,8 @@ pub struct Memory {
     free: Vec<u32>,
     /// Whether a free slot may still hold pages; by number.
     used: Vec<bool>,
+    /// Whether nobody has the place for datagrams yet.
+    has_datagrams: bool,
 }
 
 /// A place for input, held by one owner: there is no second one for the same
@@ -56,12 +58,16 @@ pub struct Header {
     _reserved: [AtomicU32; 7],
     /// Conversations that were accepted, ever.
     pub served: AtomicU64,
-    /// Peers that were refused, ever.
-    pub refused: AtomicU64,
+    /// Peers and datagrams that were refused, ever.
+    refused: AtomicU64,
     /// Bytes that were taken, ever.
     pub received: AtomicU64,
     /// Bytes that were given, ever.
     pub sent: AtomicU64,
+    /// Datagrams that were answered, ever.
+    pub datagrams: AtomicU64,
+    /// How many of `refused` for each reason, in the order of [`Refusal::ALL`].
+    refusals: [AtomicU64; 32],
 }
 
 /// Why a memory file cannot be used.
@@ -124,6 +130,7 @@ impl Memory {
             base: NonNull::new(base.cast()).expect("the kernel maps nothing at 0"),
             free: (0..SLOTS).rev().collect(),
             used: vec![false; SLOTS as usize],
+            has_datagrams: true,
         })
     }
 
@@ -175,6 +182,20 @@ impl Memory {
         self.free.push(number);
     }
 
+    /// The place for datagrams: 2 MiB, zero or as a predecessor left them. There
+    /// is one, for whoever asks first.
+    pub fn take_datagrams(&mut self) -> Option<&'static mut [u8]> {
+        if !std::mem::take(&mut self.has_datagrams) {
+            return None;
+        }
+        // SAFETY: the range is within the mapping, which is never unmapped, and
+        // it is handed out once.
+        Some(unsafe {
+            let at = self.base.add(DATAGRAMS_AT);
+            std::slice::from_raw_parts_mut(at.as_ptr(), DATAGRAMS_SIZE)
+        })
+    }
+
     /// How many slots nobody holds.
     pub fn slots_free(&self) -> usize {
         self.free.len()
@@ -201,7 +222,6 @@ impl Memory {
     }
 }
 
-// The place is part of the layout before anything lies there.
 const _: () = assert!(DATAGRAMS_AT + DATAGRAMS_SIZE == SLOTS_AT);
 
 impl Slot {
@@ -260,6 +280,22 @@ impl Header {
     /// look at the others, and each look would cost a page.
     pub fn reached(&self) -> u32 {
         self.reach.load(Ordering::Acquire)
+    }
+
+    /// Counts a refusal.
+    pub fn refuse(&self, refusal: Refusal) {
+        add(&self.refused, 1);
+        add(&self.refusals[refusal as usize], 1);
+    }
+
+    /// How many were refused, ever.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// How many were refused for this reason, ever.
+    pub fn refused_for(&self, refusal: Refusal) -> u64 {
+        self.refusals[refusal as usize].load(Ordering::Relaxed)
     }
 
     /// Notes when the process leaves in order.

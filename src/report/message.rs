@@ -33,7 +33,11 @@ impl fmt::Display for Record {
             Self::Received(_, message) => write!(f, "received: |{message}|"),
             Self::Sent(_, answer) => write!(f, "sent: [{answer}]"),
             Self::DatagramReceived(envelope, message) => {
-                write!(f, "received from {}: |{message}|", Peer(envelope.peer))
+                write!(f, "received from {}", Peer(envelope.peer))?;
+                if let Some(hops) = envelope.hops {
+                    write!(f, " ({hops} hops left)")?;
+                }
+                write!(f, ": |{message}|")
             }
             Self::DatagramSent(envelope, answer) => {
                 write!(f, "sent to {}: [{answer}]", Peer(envelope.peer))

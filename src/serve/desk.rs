@@ -3,6 +3,7 @@
 
 use super::admission::Places;
 use super::converse;
+use super::datagrams::Mail;
 use crate::config::Patience;
 use crate::conversation::{Ending, Refusal, Totals};
 use crate::echo::{Protocol, Rule};
@@ -37,6 +38,7 @@ pub struct Desk {
     /// Records that were used and are free again.
     pub(super) records: Vec<u32>,
     pub(super) places: Places,
+    pub(super) mail: Mail,
     pub(super) patience: Patience,
     pub(super) signs: Arc<Signs>,
     /// Whether anything happened since the last [`Desk::status`].
@@ -138,7 +140,7 @@ impl Desk {
         let watch =
             Watch::connection(Arc::clone(&stream)).map_err(|_| io::Error::from(Errno::NOMEM))?;
         if let Err(refusal) = self.places.enter(source(&peer)) {
-            keep::add(&self.memory.header().refused, 1);
+            self.memory.header().refuse(refusal);
             report::refused(&peer, refusal);
             self.stir();
             return Ok(Err(refusal));

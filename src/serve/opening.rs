@@ -5,13 +5,14 @@
 //! again: a daemon that is killed here leaves what it found.
 
 use super::admission::Places;
+use super::datagrams::Mail;
 use super::desk;
-use super::desk::{Desk, Signs, boot_time, place};
+use super::desk::{Desk, Signs, boot_time};
 use crate::config::Config;
 use crate::conversation::{Counters, Id, Phase};
 use crate::keep::{Memory, RECORDS, RULES, RuleIndex, SLOTS, Slot};
 use crate::report::{self, Adopted};
-use crate::socket::{self};
+use crate::socket;
 use crate::systemd::{self, BagNumber, Entry, Store, Tally};
 use std::collections::{BTreeMap, HashSet};
 use std::num::NonZeroU64;
@@ -60,11 +61,14 @@ pub(super) struct Find {
 /// Opens this thread's desk and goes on with what the predecessor's bags hold.
 /// Needs the runtime, which will drive the conversations.
 pub fn open_desk(opening: Opening, config: &Config) -> Opened {
-    let Opening { memory, store, bags } = opening;
+    let Opening { mut memory, store, bags } = opening;
+    let mut mail = Mail::open(&mut memory, &config.limits);
     let (mut finds, mut tallies) = look_into(bags);
     let mut opened = Opened::default();
-    let in_use = rules_in_use(&memory, &finds);
+    let mut in_use = rules_in_use(&memory, &finds);
+    mail.use_rule(&mut in_use);
     if let Some(displaced) = memory.rule_to_displace(&config.rule, in_use) {
+        mail.drop_rule(displaced);
         // Ended before their rule is overwritten, so that nobody misreads them.
         let (over, rest): (Vec<_>, _) =
             finds.into_iter().partition(|find| rule_of(&memory, find) == Some(displaced));
@@ -89,6 +93,7 @@ pub fn open_desk(opening: Opening, config: &Config) -> Opened {
         holders: vec![None; SLOTS as usize],
         records: Vec::new(),
         places: Places::new(&config.limits),
+        mail,
         patience: config.patience,
         signs: Arc::<Signs>::default(),
         stirred: false,
@@ -115,7 +120,7 @@ pub fn open_desk(opening: Opening, config: &Config) -> Opened {
         let pause = boot_time().saturating_sub(left.get());
         opened.adopted.pause = Some(Duration::from_nanos(pause));
     }
-    place(desk);
+    desk::place(desk);
     opened
 }
 

@@ -1,6 +1,8 @@
 //! What `systemctl status` shows: live numbers, in one line.
 
 use super::desk::{Desk, with};
+use crate::conversation::Refusal;
+use crate::keep::Header;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -27,14 +29,35 @@ impl Desk {
         let now = self.places.now();
         let noun = if now == 1 { "conversation" } else { "conversations" };
         let served = header.served.load(Ordering::Relaxed);
-        let refused = header.refused.load(Ordering::Relaxed);
+        let refused = Refused(header);
         let echoed = Amount(header.sent.load(Ordering::Relaxed));
-        format!("{now} {noun}, {served} served, {refused} refused, {echoed} echoed")
+        let datagrams = match header.datagrams.load(Ordering::Relaxed) {
+            0 => String::new(),
+            1 => ", 1 datagram".to_owned(),
+            count => format!(", {count} datagrams"),
+        };
+        format!("{now} {noun}, {served} served{datagrams}, {refused}, {echoed} echoed")
     }
 
     /// Gives back memory that nobody needs now.
     pub fn tidy(&mut self) {
         self.memory.trim();
+    }
+}
+
+/// How many were refused, and why.
+struct Refused<'a>(&'a Header);
+
+impl fmt::Display for Refused<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reasons = Refusal::ALL.map(|refusal| (refusal.name(), self.0.refused_for(refusal)));
+        let reasons: Vec<_> = reasons
+            .into_iter()
+            .filter(|&(_, count)| count > 0)
+            .map(|(name, count)| format!("{count} {name}"))
+            .collect();
+        write!(f, "{} refused", self.0.refused())?;
+        if reasons.is_empty() { Ok(()) } else { write!(f, " ({})", reasons.join(", ")) }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Accepted, accept, give, give_pieces, take};
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -51,6 +51,27 @@ impl Watch {
     /// Takes the next connection; see [`accept`].
     pub fn accept(&self) -> io::Result<Accepted> {
         self.readiness.try_io(Interest::READABLE, |listener| accept(listener.as_fd()))
+    }
+
+    /// Takes datagrams, at most `most`: `take` says how many there were. Fewer
+    /// have emptied the socket.
+    pub fn take_many(
+        &self,
+        most: usize,
+        take: impl FnOnce(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let mut taken = None;
+        let result = self.readiness.try_io(Interest::READABLE, |socket| {
+            let n = take(socket.as_fd())?;
+            taken = Some(n);
+            if n == most { Ok(n) } else { Err(io::ErrorKind::WouldBlock.into()) }
+        });
+        taken.map_or(result, Ok)
+    }
+
+    /// The socket that is watched.
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        self.readiness.get_ref().as_fd()
     }
 
     /// Takes input; see [`take`]. A read that did not fill the buffer has emptied
