@@ -40,7 +40,9 @@ pub fn live(beginning: Beginning) -> Result<(), Failure> {
     let (memory, is_new) = remember(hand.memory.take())?;
     let descriptors = raise_descriptor_limit();
     let fresh = is_new.then(|| memory.file());
-    let store = Store::open(&manager, &hand, fresh, descriptors, Instant::now());
+    let open = || Store::open(&manager, &hand, fresh, descriptors, Instant::now());
+    // A process for its connections alone has no successor, and its unit no store.
+    let store = if served.is_alone() { None } else { open() };
     let wanted = config.limits.connections;
     config.limits.connections = allowed(wanted, memory.file(), descriptors, store.is_some());
     let opening = Opening { memory, store, bags: hand.bags };
@@ -87,7 +89,7 @@ async fn run(
     for (name, post) in served.open_mailboxes()? {
         accepting.spawn(answer(name, post));
     }
-    let is_single = accepting.is_empty();
+    let is_alone = accepting.is_empty();
     for connection in served.connections.drain(..) {
         serve::begin(connection).map_err(Failure::Runtime)?;
     }
@@ -104,7 +106,7 @@ async fn run(
     }
     let event = tokio::select! {
         () = leave.asked() => Event::Asked,
-        () = serve::all_over(), if is_single => Event::Asked,
+        () = serve::all_over(), if is_alone => Event::Asked,
         Some(dead) = accepting.join_next() => Event::Dead(dead.expect("nobody aborts it yet")),
     };
     // A connection is accepted with its record and its place, or not at all.

@@ -27,6 +27,8 @@ fn a_connection_is_served_and_then_the_process_exits() {
     peer.read_to_end(&mut answer).expect("loopback works");
     assert_eq!(answer, b"hello");
     assert_eq!(manager.wait_exit().code(), Some(0));
+    // Its unit has no store, and a manager complains of descriptors for none.
+    assert_eq!(manager.stored(), Vec::<String>::new());
 }
 
 #[test]

@@ -48,8 +48,7 @@ impl Served {
         for listen in &config.listen {
             self.bind_one(listen, config)?;
         }
-        let is_idle = self.listeners.is_empty() && self.mailboxes.is_empty();
-        if is_idle && self.connections.is_empty() {
+        if self.is_alone() && self.connections.is_empty() {
             let default = config::default_listen();
             let results = default.each_ref().map(|listen| self.bind_one(listen, config));
             if self.listeners.is_empty() {
@@ -131,6 +130,12 @@ impl Served {
         let mailbox = Mailbox { socket: Arc::new(socket), transport, protocol };
         self.mailboxes.push((name, mailbox));
         Ok(())
+    }
+
+    /// Whether nobody else can come: there are but the connections that the
+    /// manager accepted.
+    pub(super) fn is_alone(&self) -> bool {
+        self.listeners.is_empty() && self.mailboxes.is_empty()
     }
 
     fn add_connection(

@@ -86,7 +86,7 @@ def built_deb(host):
 
 def rest(host):
     """Brings the machine back to the state after installation."""
-    host.run(f"systemctl stop {' '.join(UNITS)} 2>/dev/null; rm -rf /etc/systemd/system/echo* "
+    host.run(f"systemctl stop {' '.join(UNITS)} 'echo*' 2>/dev/null; rm -rf /etc/systemd/system/echo* "
              "/run/systemd/system/echo*; systemctl daemon-reload; systemctl reset-failed 2>/dev/null; true")
 
 
