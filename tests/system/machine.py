@@ -150,7 +150,10 @@ class Machine:
         """Records of priority warning or worse that concern echod."""
         found = []
         self.run("journalctl --sync")
-        for record in self.records("-p warning", after=after):
+        # Not with -p: 252 loses the first record after a cursor that does not match.
+        for record in self.records(after=after):
+            if int(record.get("PRIORITY", 6)) > 4:
+                continue
             text = str(record.get("MESSAGE"))
             about = " ".join(str(record.get(key, "")) for key in ("_SYSTEMD_UNIT", "UNIT", "SYSLOG_IDENTIFIER")) + text
             if "echo" in about and not any(noise in text for noise in NOISE):

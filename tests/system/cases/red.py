@@ -55,3 +55,19 @@ def a_dropped_lock_is_seen(host):
 @case(complains=NOISE)
 def a_missing_dependency_is_seen(host):
     _sees(host, "requires", _edited("Requires=%N.socket\n", ""), sockets.every_command_in_every_state_leaves_what_it_says)
+
+
+def _talks(host):
+    host.run("systemctl start echo.socket")
+    return host.json("talk.py --with reply,127.0.0.1:8080,20 --during 'systemctl restart echo.service'")
+
+
+@case(complains=NOISE)
+def a_lost_conversation_is_seen(host):
+    assert _talks(host)["done"] == 20
+    _sees(host, "store", _edited("FileDescriptorStoreMax=1024\n", ""), _talks)
+
+
+@case(complains=NOISE)
+def a_wrong_byte_is_seen(host):
+    _sees(host, "suffix", _edited("ExecStart=/usr/sbin/echod", "ExecStart=/usr/sbin/echod --suffix=-回来传"), _talks)
