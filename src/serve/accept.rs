@@ -52,8 +52,9 @@ pub async fn accept_all(listener: Listener) -> io::Error {
     let mut unprepared = true;
     let mut pause = PAUSE_FIRST;
     loop {
-        room().await;
         watch.readable().await;
+        // Last, because another listener may take the place meanwhile.
+        room().await;
         match next(&watch, &listener, unprepared) {
             Ok(()) => pause = PAUSE_FIRST,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => unprepared = false,
