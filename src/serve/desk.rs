@@ -4,6 +4,7 @@
 use super::admission::Places;
 use super::converse;
 use super::datagrams::Mail;
+use super::seeing_off;
 use crate::config::Patience;
 use crate::conversation::{Ending, Refusal, Totals};
 use crate::echo::{Protocol, Rule};
@@ -142,6 +143,7 @@ impl Desk {
         if let Err(refusal) = self.places.enter(source(&peer)) {
             self.memory.header().refuse(refusal);
             report::refused(&peer, refusal);
+            seeing_off::turn_away(&watch, stream.as_fd());
             self.stir();
             return Ok(Err(refusal));
         }

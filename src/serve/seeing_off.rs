@@ -6,7 +6,7 @@ use super::desk::{Desk, with};
 use crate::conversation::Ending;
 use crate::socket::{self, Delivery, Watch};
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
@@ -39,6 +39,13 @@ pub(super) async fn see_off(watch: &Watch, number: u32, ending: Ending) -> Endin
         Way::Answered => sent(number, ending).await,
         Way::First => linger(watch, number, ending).await,
     }
+}
+
+/// Ends a connection that is not served: with an end of file, which a close with
+/// input unread would not be.
+pub(super) fn turn_away(watch: &Watch, stream: BorrowedFd<'_>) {
+    socket::shut_down(stream);
+    drop_input(watch, LINGER_BYTES);
 }
 
 /// [`see_off`], whoever ended first, with an end of file.
