@@ -18,6 +18,8 @@ pub(super) enum Want {
     Room(Instant),
     /// That there is a slot to read into.
     Place(Option<Instant>),
+    /// Nothing more: its time is up, however much there is to read.
+    Nothing,
 }
 
 /// How waiting came out.
@@ -65,6 +67,7 @@ async fn wait(watch: &Watch, want: Want) -> Event {
         Want::Input(Some(deadline)) => Box::pin(within(deadline, watch.readable())).await,
         Want::Room(deadline) => Box::pin(within(deadline, watch.writable())).await,
         Want::Place(deadline) => Box::pin(place(deadline)).await,
+        Want::Nothing => Event::Late,
     }
 }
 
@@ -91,6 +94,9 @@ impl Desk {
         let (stall, idle) = (self.patience.stall.get(), self.patience.idle());
         let crowded = self.hot.is_none();
         let talk = self.talk(number);
+        if talk.until.is_some_and(|until| until <= Instant::now()) {
+            return Want::Nothing;
+        }
         let sooner = |deadline: Instant| talk.until.map_or(deadline, |until| until.min(deadline));
         if let Some(owed) = &talk.owed {
             return Want::Room(sooner(owed.since + stall));

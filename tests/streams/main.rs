@@ -5,6 +5,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod limits;
 mod many;
 mod rude;
+mod signals;
 mod slow;

@@ -3,10 +3,10 @@
 
 use super::notify::PATIENCE;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::net::sockopt;
+use rustix::net::{AddressFamily, SocketType, sockopt};
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::os::fd::AsFd;
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// How a conversation ended, as its peer sees it.
@@ -21,17 +21,25 @@ pub fn connect(address: SocketAddr) -> TcpStream {
     prepare(TcpStream::connect(address).expect("the daemon listens"))
 }
 
+/// Connects from an address of our own.
+pub fn connect_from(source: Ipv4Addr, address: SocketAddr) -> TcpStream {
+    let socket = socket_for(address);
+    rustix::net::bind(&socket, &SocketAddr::from((source, 0))).expect("loopback is ours");
+    rustix::net::connect(&socket, &address).expect("the daemon listens");
+    prepare(socket.into())
+}
+
 /// Connects with little room for what is not read.
 pub fn connect_narrow(address: SocketAddr) -> TcpStream {
-    let family = match address {
-        SocketAddr::V4(_) => rustix::net::AddressFamily::INET,
-        SocketAddr::V6(_) => rustix::net::AddressFamily::INET6,
-    };
-    let socket = rustix::net::socket(family, rustix::net::SocketType::STREAM, None);
-    let socket = socket.expect("there are sockets");
+    let socket = socket_for(address);
     sockopt::set_socket_recv_buffer_size(&socket, 4096).expect("it is a socket");
     rustix::net::connect(&socket, &address).expect("the daemon listens");
     prepare(socket.into())
+}
+
+fn socket_for(address: SocketAddr) -> OwnedFd {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    rustix::net::socket(family, SocketType::STREAM, None).expect("there are sockets")
 }
 
 fn prepare(stream: TcpStream) -> TcpStream {
