@@ -24,6 +24,9 @@ pub use admission::Places;
 pub use crowd::keep_order;
 pub use datagrams::{Mailbox, Post, answer_all};
 pub use desk::{Desk, close_desk, with};
-pub use leave::{Who, drain, settle};
+pub use leave::{Who, drain, give_up, settle};
 pub use opening::{Opened, Opening, Suspect, face, open_desk};
 pub use status::stirred;
+
+#[cfg(test)]
+mod tests;

@@ -50,7 +50,7 @@ impl Leave {
             report::stopping(Parting::Drain(conversations));
             tokio::select! {
                 () = serve::drain(Who::All, drain) => {}
-                _ = self.interrupt.recv() => {}
+                _ = self.interrupt.recv() => serve::give_up(Who::All),
             }
         }
     }

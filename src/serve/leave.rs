@@ -66,20 +66,30 @@ pub async fn drain(who: Who, at_most: Duration) {
             break;
         }
     }
+    give_up(who);
+}
+
+/// Closes conversations as they are, with a reset where an answer is owed: the
+/// time for [`drain`] is up.
+pub fn give_up(who: Who) {
     with(|desk| desk.give_up(who));
 }
 
 /// Answers what has arrived at this moment, and sees the conversation off.
 async fn take_leave(number: u32, id: Id) {
     let Some((watch, mut unread)) = with(|desk| desk.watch_again(number, id)) else { return };
+    let mut last = false;
     let ending = loop {
         let owing = with(|desk| desk.talk(number).owed.is_some());
         if owing {
             watch.writable().await;
-        } else if unread == 0 {
+        } else if unread > 0 {
+            watch.readable().await;
+        } else if last {
             break Ending::Left;
         } else {
-            watch.readable().await;
+            // What has arrived may be an end of file, which is no byte.
+            last = true;
         }
         let before = with(|desk| desk.talk(number).done.taken);
         match with(|desk| desk.turn(&watch, number)) {
@@ -133,7 +143,6 @@ impl Desk {
         Some((watch, socket::unread(talk.stream.as_fd())))
     }
 
-    /// The time is up.
     fn give_up(&mut self, who: Who) {
         for (number, _) in self.chosen(who) {
             let talk = self.talk(number);
