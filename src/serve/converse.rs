@@ -1,14 +1,19 @@
 //! What drives one conversation: it waits, has turns, and sees it off. It holds
 //! no state but where to find it.
 
-use super::desk::{Desk, with};
+use super::desk::{Desk, Talk, with};
 use super::seeing_off::{see_off, see_off_first};
 use super::turn::Turn;
 use crate::conversation::Ending;
-use crate::socket::Watch;
-use std::pin::pin;
+use crate::endpoint::Transport;
+use crate::socket::{self, Watch};
+use std::future::poll_fn;
+use std::os::fd::AsFd;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use tokio::time::{Instant, timeout_at};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 
 /// What a conversation waits for, and how long at most.
 pub(super) enum Want {
@@ -32,16 +37,18 @@ pub(super) enum Event {
 
 /// Drives one conversation to its end.
 pub(super) async fn converse(watch: Watch, number: u32) {
+    let mut alarm = Alarm::default();
     let ending = loop {
         let want = with(|desk| desk.want(number));
-        let turn = match wait(&watch, want).await {
+        let turn = match wait(&watch, &mut alarm, want).await {
             Event::Ready => with(|desk| desk.turn(&watch, number)),
-            Event::Late => Turn::Over(with(|desk| desk.lateness(number))),
+            Event::Late => with(|desk| desk.lateness(number)),
         };
         if let Turn::Over(ending) = turn {
             break ending;
         }
     };
+    drop(alarm);
     let ending = see_off(&watch, number, ending).await;
     // The bag's copy would keep the registration alive.
     drop(watch);
@@ -56,15 +63,15 @@ pub(super) async fn finish(watch: Watch, number: u32, ending: Ending) {
     with(|desk| desk.close(number, ending));
 }
 
-async fn wait(watch: &Watch, want: Want) -> Event {
+async fn wait(watch: &Watch, alarm: &mut Alarm, want: Want) -> Event {
     match want {
         Want::Input(None) => {
             watch.readable().await;
             Event::Ready
         }
-        // Waiting with a deadline is rare enough to pay for its timer apart:
-        // the future of a conversation that merely waits stays small.
-        Want::Input(Some(deadline)) => Box::pin(within(deadline, watch.readable())).await,
+        Want::Input(Some(deadline)) => alarm.watch(deadline, watch).await,
+        // Rare enough to pay for its timer apart: the future of a conversation
+        // that merely waits stays small.
         Want::Room(deadline) => Box::pin(within(deadline, watch.writable())).await,
         Want::Place(deadline) => Box::pin(place(deadline)).await,
         Want::Nothing => Event::Late,
@@ -88,6 +95,50 @@ pub(super) async fn within(deadline: Instant, ready: impl Future<Output = ()>) -
     }
 }
 
+/// A timer that stays set from one wait to the next. A peer that talks puts its
+/// deadline off with each message; to set a timer each time would cost more than
+/// answering. So it goes off at the first deadline, and is then set to the one
+/// that holds by now.
+#[derive(Default)]
+struct Alarm(Option<Pin<Box<Sleep>>>);
+
+impl Alarm {
+    /// Waits for input, but no longer than until `deadline`.
+    async fn watch(&mut self, deadline: Instant, watch: &Watch) -> Event {
+        let mut readable = pin!(watch.readable());
+        // What wakes the task later may be the timer; now it was not.
+        let mut may_have_rung = self.must_be_set(deadline);
+        poll_fn(|context| {
+            if readable.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Event::Ready);
+            }
+            if std::mem::replace(&mut may_have_rung, true) {
+                ready!(self.rings(deadline, context));
+                return Poll::Ready(Event::Late);
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    fn must_be_set(&self, deadline: Instant) -> bool {
+        self.0.as_ref().is_none_or(|sleep| sleep.is_elapsed() || sleep.deadline() > deadline)
+    }
+
+    fn rings(&mut self, deadline: Instant, context: &mut Context<'_>) -> Poll<()> {
+        let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if sleep.deadline() > deadline {
+            sleep.as_mut().reset(deadline);
+        }
+        ready!(sleep.as_mut().poll(context));
+        if sleep.deadline() >= deadline {
+            return Poll::Ready(());
+        }
+        sleep.as_mut().reset(deadline);
+        sleep.as_mut().poll(context)
+    }
+}
+
 impl Desk {
     /// Owe nothing before you read: that is all the back-pressure there is.
     fn want(&mut self, number: u32) -> Want {
@@ -108,21 +159,48 @@ impl Desk {
         if crowded && talk.ending.is_none() { Want::Place(deadline) } else { Want::Input(deadline) }
     }
 
-    /// Which deadline has passed.
-    fn lateness(&mut self, number: u32) -> Ending {
+    /// Which deadline has passed; none, if the kernel has heard the peer since.
+    fn lateness(&mut self, number: u32) -> Turn {
+        let idle = self.patience.idle();
         let talk = self.talk(number);
-        match (talk.ending, &talk.owed, talk.until) {
+        Turn::Over(match (talk.ending, &talk.owed, talk.until) {
             (Some(ending), ..) => ending,
             (_, _, Some(until)) if until <= Instant::now() => Ending::Lifetime,
             (_, Some(_), _) => Ending::Stalled,
-            _ => Ending::Idle,
+            _ => {
+                talk.ask_when_heard();
+                if idle.is_some_and(|idle| talk.heard + idle > Instant::now()) {
+                    return Turn::Answered;
+                }
+                Ending::Idle
+            }
+        })
+    }
+}
+
+impl Talk {
+    /// Whether the kernel knows when the peer was last heard: then no message has
+    /// to look at the clock for it.
+    pub(super) fn is_timed(&self) -> bool {
+        self.who.transport == Transport::Tcp
+    }
+
+    fn ask_when_heard(&mut self) {
+        // The kernel counts in its own ticks, at most this long; better late.
+        const TICK: Duration = Duration::from_millis(10);
+        if !self.is_timed() {
+            return;
         }
+        let Ok(quiet) = socket::idle_time(self.stream.as_fd()) else { return };
+        let heard = Instant::now().checked_sub(quiet.saturating_sub(TICK));
+        self.heard = heard.map_or(self.heard, |heard| heard.max(self.heard));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
 
     #[tokio::test]
     async fn a_conversation_that_waits_is_small() {
@@ -131,6 +209,43 @@ mod tests {
         let size = size_of_val(&converse(watch, 0));
         // Tasks come in steps of 128 bytes, of which the runtime takes up to 127.
         assert!(size <= 256, "{size} bytes");
-        println!("{size} bytes, and {} at the desk", size_of::<Option<super::super::desk::Talk>>());
+        println!("{size} bytes, and {} at the desk", size_of::<Option<Talk>>());
+    }
+
+    /// A conversation's watch, and its peer.
+    fn pair() -> (Watch, std::os::unix::net::UnixStream) {
+        let (ours, peer) = std::os::unix::net::UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        (Watch::connection(Arc::new(ours.into())).unwrap(), peer)
+    }
+
+    async fn hear(watch: &Watch, alarm: &mut Alarm, peer: &mut impl Write, deadline: Instant) {
+        peer.write_all(b"x").unwrap();
+        assert!(matches!(alarm.watch(deadline, watch).await, Event::Ready));
+        assert_eq!(watch.take(&mut [0; 2]).unwrap(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_is_kept_to_the_instant_however_it_moved() {
+        let ((watch, mut peer), mut alarm) = (pair(), Alarm::default());
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        hear(&watch, &mut alarm, &mut peer, at(10)).await;
+        // Later than the timer that is set, earlier than it, and later again.
+        for deadline in [15, 18, 17, 20] {
+            hear(&watch, &mut alarm, &mut peer, at(deadline)).await;
+        }
+        assert!(matches!(alarm.watch(at(20), &watch).await, Event::Late));
+        assert_eq!(Instant::now(), at(20));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_speaks_after_the_timer_went_off_is_heard() {
+        let ((watch, mut peer), mut alarm) = (pair(), Alarm::default());
+        let deadline = |seconds| Instant::now() + Duration::from_secs(seconds);
+        assert!(matches!(alarm.watch(deadline(5), &watch).await, Event::Late));
+        hear(&watch, &mut alarm, &mut peer, deadline(5)).await;
+        hear(&watch, &mut alarm, &mut peer, deadline(5)).await;
+        assert!(matches!(alarm.watch(deadline(5), &watch).await, Event::Late));
     }
 }

@@ -68,7 +68,8 @@ pub(super) struct Talk {
     pub(super) terms: Terms,
     pub(super) done: Done,
     pub(super) owed: Option<Box<Owed>>,
-    /// When the peer was last heard; kept only with an idle timeout.
+    /// When the peer was last heard, or last took the rest of an answer; kept only
+    /// with an idle timeout, and where the kernel does not know it better.
     pub(super) heard: Instant,
     /// When it must be over, if ever.
     pub(super) until: Option<Instant>,

@@ -83,6 +83,7 @@ impl Desk {
             talk.owed = Some(owed);
             return Turn::Owing;
         }
+        talk.heard = Instant::now();
         let turn = self.obey(number, &step);
         if let Some((slot, _)) = owed.input {
             self.free_slot(slot);
@@ -98,7 +99,7 @@ impl Desk {
         match *step {
             Step::Done(done) => {
                 talk.note(done, self.memory.record(number), header);
-                if self.patience.idle.is_some() {
+                if self.patience.idle.is_some() && !talk.is_timed() {
                     talk.heard = Instant::now();
                 }
                 if done.state.ended() { Turn::Over(Ending::ExitWord) } else { Turn::Answered }
