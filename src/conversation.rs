@@ -32,6 +32,9 @@ pub enum Ending {
     Stalled,
     /// Its stuck answer held the last place, and another conversation needed it.
     Crowded,
+    /// A message was longer than `--message-max`, or its answer than a message
+    /// can be.
+    TooLong,
     /// The peer, or the network in its name, reset it.
     Reset,
     /// The daemon left, and nothing could keep the conversation.
@@ -44,13 +47,14 @@ pub enum Ending {
 
 impl Ending {
     /// Every way to end, in the order of the manual.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::EndOfFile,
         Self::ExitWord,
         Self::Idle,
         Self::Lifetime,
         Self::Stalled,
         Self::Crowded,
+        Self::TooLong,
         Self::Reset,
         Self::Left,
         Self::Contradiction,
@@ -66,6 +70,7 @@ impl Ending {
             Self::Lifetime => "lifetime",
             Self::Stalled => "stalled",
             Self::Crowded => "crowded",
+            Self::TooLong => "too-long",
             Self::Reset => "reset",
             Self::Left => "left",
             Self::Contradiction => "contradiction",

@@ -15,6 +15,7 @@ mod desk;
 mod guard;
 mod leave;
 mod opening;
+mod packet;
 mod seeing_off;
 mod status;
 mod turn;

@@ -10,6 +10,8 @@ mod envelope;
 mod kind;
 mod listen;
 mod mailbox;
+mod packet;
+mod vsock;
 mod watch;
 
 pub use accept::{Accepted, accept, is_dead, local, peer, prepare_listener, prepare_stream};
@@ -19,6 +21,7 @@ pub use envelope::{Control, Sender};
 pub use kind::{Kind, KindError, kind};
 pub use listen::{BindError, Manner, bind};
 pub use mailbox::{WantsHops, cookie, prepare_datagrams};
+pub use packet::Packet;
 pub use watch::Watch;
 
 use rustix::io::Errno;

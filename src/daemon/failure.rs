@@ -1,7 +1,6 @@
 //! Why the daemon cannot do what it was started for.
 
 use crate::cli::ExitStatus;
-use crate::endpoint::Transport;
 use crate::keep::MemoryError;
 use crate::socket::{BindError, KindError};
 use crate::systemd::InheritError;
@@ -20,13 +19,6 @@ pub enum Failure {
         name: String,
         /// What is wrong with it.
         error: KindError,
-    },
-    /// A socket of a kind that this version does not serve.
-    Transport {
-        /// Its `FileDescriptorName=`, or its address.
-        name: String,
-        /// What it is.
-        transport: Transport,
     },
     /// A socket that cannot be bound.
     Bind(BindError),
@@ -54,7 +46,7 @@ impl Failure {
     /// The exit status, from sysexits.h.
     pub fn exit_status(&self) -> ExitStatus {
         match self {
-            Self::Inherit(_) | Self::Kind { .. } | Self::Transport { .. } => ExitStatus::Usage,
+            Self::Inherit(_) | Self::Kind { .. } => ExitStatus::Usage,
             Self::Bind(error) => match error.errno {
                 Errno::ACCESS | Errno::PERM => ExitStatus::NoPermission,
                 _ => ExitStatus::Unavailable,
@@ -86,9 +78,6 @@ impl fmt::Display for Failure {
         match self {
             Self::Inherit(error) => error.fmt(f),
             Self::Kind { name, .. } => write!(f, "cannot serve the inherited descriptor {name:?}"),
-            Self::Transport { name, transport } => {
-                write!(f, "cannot serve {name}: {} is not supported yet", transport.name())
-            }
             Self::Bind(error) => write!(
                 f,
                 "cannot listen on {}{}",
@@ -114,7 +103,6 @@ impl Error for Failure {
         match self {
             Self::Inherit(error) => error.source(),
             Self::Kind { error, .. } => Some(error),
-            Self::Transport { .. } => None,
             Self::Bind(error) => Some(&error.errno),
             Self::Memory(error) => Some(error),
             Self::Prepare { error, .. } | Self::Runtime(error) | Self::Listener { error, .. } => {

@@ -32,7 +32,7 @@ pub(super) fn take(inherited: Vec<Inherited>, config: &Config) -> Result<Served,
         let protocol = name.parse().unwrap_or(config.protocol);
         match kind {
             Kind::Listener(transport) => served.add(fd, transport, protocol, name)?,
-            Kind::Connection(transport) => served.add_connection(fd, transport, protocol, name)?,
+            Kind::Connection(transport) => served.add_connection(fd, transport, protocol),
             Kind::Datagrams(transport) => {
                 served.add_mailbox(fd, transport, protocol, name, config)?;
             }
@@ -69,12 +69,6 @@ impl Served {
             (Wanted::Datagram, _) => Transport::Udp,
             (Wanted::SequentialPacket, _) => Transport::UnixSeqpacket,
         };
-        if !matches!(
-            transport,
-            Transport::Tcp | Transport::UnixStream | Transport::Udp | Transport::UnixDatagram
-        ) {
-            return Err(Failure::Transport { name: listen.endpoint.to_string(), transport });
-        }
         let manner = Manner { backlog: config.limits.backlog.into(), mptcp: config.mptcp };
         let socket = socket::bind(listen, manner).map_err(Failure::Bind)?;
         if let Endpoint::Path(path) = &listen.endpoint {
@@ -100,9 +94,6 @@ impl Served {
         protocol: Protocol,
         name: String,
     ) -> Result<(), Failure> {
-        if !matches!(transport, Transport::Tcp | Transport::Mptcp | Transport::UnixStream) {
-            return Err(Failure::Transport { name, transport });
-        }
         socket::prepare_listener(socket.as_fd(), transport)
             .map_err(|error| Failure::Prepare { name: name.clone(), error })?;
         let name = full_name(&socket, transport, protocol, &name);
@@ -138,20 +129,10 @@ impl Served {
         self.listeners.is_empty() && self.mailboxes.is_empty()
     }
 
-    fn add_connection(
-        &mut self,
-        stream: OwnedFd,
-        transport: Transport,
-        protocol: Protocol,
-        name: String,
-    ) -> Result<(), Failure> {
-        if !matches!(transport, Transport::Tcp | Transport::Mptcp | Transport::UnixStream) {
-            return Err(Failure::Transport { name, transport });
-        }
+    fn add_connection(&mut self, stream: OwnedFd, transport: Transport, protocol: Protocol) {
         // Fails only on a connection that has ended, which its first read tells.
         let _ = socket::prepare_stream(stream.as_fd(), transport);
         self.connections.push(Connection { stream, transport, protocol });
-        Ok(())
     }
 
     /// Opens all mailboxes, before the first is asked for more.

@@ -72,7 +72,8 @@ pub async fn accept_all(listener: Listener) -> io::Error {
 /// that leaves has done all of it or nothing.
 fn next(watch: &Watch, listener: &Listener, unprepared: bool) -> io::Result<()> {
     let Accepted { stream, peer } = watch.accept()?;
-    if unprepared {
+    // Whether that is inherited where messages are, depends on the kernel.
+    if unprepared || listener.transport == Transport::UnixSeqpacket {
         // Fails only on a connection that has ended, which its first read tells.
         let _ = socket::prepare_stream(stream.as_fd(), listener.transport);
     }

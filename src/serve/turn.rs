@@ -5,6 +5,7 @@ use super::desk::{Desk, Owed, Talk};
 use crate::config::Level;
 use crate::conversation::Ending;
 use crate::echo::{self, Answer, Rule};
+use crate::endpoint::Transport;
 use crate::keep::{self, Done, Header, Record, Slot};
 use crate::report;
 use crate::socket::Watch;
@@ -40,6 +41,9 @@ impl Desk {
         if talk.owed.is_some() {
             return self.go_on(watch, number);
         }
+        if talk.who.transport == Transport::UnixSeqpacket {
+            return self.packet_turn(watch, number);
+        }
         let Some(mut slot) = self.hot.take() else { return Turn::Crowded };
         let header = self.memory.header();
         let record = self.memory.record(number);
@@ -72,6 +76,9 @@ impl Desk {
         let rule = self.rules[usize::from(talk.terms.rule)].as_ref().expect("a talk has a rule");
         let Some(mut owed) = talk.owed.take() else { return Turn::Answered };
         let step = match &mut owed.input {
+            Some((slot, taken)) if talk.who.transport == Transport::UnixSeqpacket => {
+                talk.answer_packet(watch, rule, slot, *taken)
+            }
             Some((slot, taken)) => talk.answer(watch, rule, slot, *taken, owed.skip),
             None => talk.give_farewell(watch, rule, owed.skip),
         };
@@ -92,7 +99,7 @@ impl Desk {
     }
 
     /// Obeys a step that leaves nothing owed.
-    fn obey(&mut self, number: u32, step: &Step) -> Turn {
+    pub(super) fn obey(&mut self, number: u32, step: &Step) -> Turn {
         self.stir();
         let header = self.memory.header();
         let talk = self.talks[number as usize].as_mut().expect("a turn belongs to a talk");
@@ -111,7 +118,7 @@ impl Desk {
 
     /// Keeps what is owed. A stuck answer keeps the slot that its input was read
     /// into, and the next input goes to another: nothing is copied.
-    fn owe(&mut self, number: u32, input: Option<(Slot, usize)>, skip: u64) -> Turn {
+    pub(super) fn owe(&mut self, number: u32, input: Option<(Slot, usize)>, skip: u64) -> Turn {
         self.stir();
         self.memory.header().end_turn();
         let now = Instant::now();
@@ -139,7 +146,7 @@ impl Desk {
 }
 
 /// What taking and giving came to, before anything is noted.
-enum Step {
+pub(super) enum Step {
     Nothing,
     Done(Done),
     Short { skip: u64 },

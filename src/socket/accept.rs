@@ -83,6 +83,10 @@ pub fn prepare_listener(listener: BorrowedFd<'_>, transport: Transport) -> io::R
 /// peers are found. Only needed for connections that were queued before
 /// [`prepare_listener`].
 pub fn prepare_stream(stream: BorrowedFd<'_>, transport: Transport) -> io::Result<()> {
+    if transport == Transport::UnixSeqpacket {
+        // Or else an empty message would look like the end.
+        sockopt::set_socket_passcred(stream, true)?;
+    }
     if matches!(transport, Transport::Tcp | Transport::Mptcp) {
         sockopt::set_tcp_nodelay(stream, true)?;
         sockopt::set_socket_keepalive(stream, true)?;
@@ -120,6 +124,9 @@ pub fn peer(stream: BorrowedFd<'_>) -> Party {
 }
 
 fn party(address: SocketAddrAny) -> Party {
+    if let Some(machine) = super::vsock::party(&address) {
+        return machine;
+    }
     match SocketAddr::try_from(address) {
         Ok(address) => Party::new_ip(address),
         Err(_) => Party::Unknown,

@@ -7,7 +7,7 @@ use rustix::net::{
     AddressFamily, Protocol, SocketAddrUnix, SocketFlags, SocketType, ipproto, sockopt,
 };
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 /// Why a socket could not be bound.
@@ -49,7 +49,11 @@ fn open(listen: &Listen, manner: Manner) -> Result<OwnedFd, Errno> {
             rustix::net::bind(&socket, &SocketAddrUnix::new_abstract_name(name)?)?;
             socket
         }
-        Endpoint::Vsock { .. } => return Err(Errno::AFNOSUPPORT),
+        Endpoint::Vsock { cid, port } => {
+            let socket = make(AddressFamily::VSOCK, listen.kind, None)?;
+            super::vsock::bind(socket.as_fd(), *cid, *port)?;
+            socket
+        }
     };
     if listen.kind != Kind::Datagram {
         rustix::net::listen(&socket, manner.backlog)?;

@@ -1,5 +1,6 @@
 //! Waiting for a socket, and using it when it is ready.
 
+use super::packet::{Packet, take_packet};
 use super::{Accepted, accept, give, give_pieces, take};
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
@@ -89,6 +90,11 @@ impl Watch {
             }
         });
         taken.map_or(result, Ok)
+    }
+
+    /// Takes the next message of a seqpacket connection.
+    pub fn take_packet(&self, buffer: &mut [u8]) -> io::Result<Packet> {
+        self.readiness.try_io(Interest::READABLE, |stream| take_packet(stream.as_fd(), buffer))
     }
 
     /// Gives pieces of an answer; as many bytes as the socket had room for.
