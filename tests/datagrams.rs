@@ -3,8 +3,10 @@
 
 mod support;
 
-use std::net::{SocketAddr, UdpSocket};
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::os::unix::net::UnixDatagram;
+use std::time::{Duration, Instant};
 use support::manager::{Manager, PATIENCE};
 
 const SIZES: [usize; 7] = [0, 1, 512, 1472, 8192, 8193, 65_507];
@@ -82,4 +84,111 @@ fn every_size_comes_back_with_the_suffix_in_reply_or_not_at_all() {
         }
     }
     manager.wait_status(|status| status.contains("2 refused (2 too-long)"));
+}
+
+#[test]
+fn streams_have_their_turns_while_datagrams_pour_in() {
+    let mut manager = Manager::new();
+    let (stream, datagrams) = (manager.listen_tcp("rfc862"), manager.listen_udp("rfc862"));
+    manager.start(&[], &[]);
+    manager.wait_ready();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            let flood = UdpSocket::bind("127.0.0.1:0").unwrap();
+            let stop = &stop;
+            scope.spawn(move || {
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    // What its own queue does not take, nobody misses.
+                    let _ = flood.send_to(&[7; 1_400], datagrams);
+                }
+            });
+        }
+        let mut peer = TcpStream::connect(stream).unwrap();
+        peer.set_read_timeout(Some(PATIENCE)).unwrap();
+        let begin = Instant::now();
+        for _ in 0..200 {
+            peer.write_all(b"turn").unwrap();
+            peer.read_exact(&mut [0; 4]).unwrap();
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        // A batch is some 100 µs of work; without turns it would be minutes.
+        let each = begin.elapsed() / 200;
+        assert!(each < Duration::from_millis(100), "{each:?} for one turn");
+    });
+}
+
+#[test]
+fn a_source_that_sends_too_much_is_answered_at_its_rate() {
+    let mut manager = Manager::new();
+    let server = manager.listen_udp("rfc862");
+    manager.start(&["--datagram-rate=1/s:5"], &[]);
+    manager.wait_ready();
+    let client = client(server);
+    for number in 0..5_u8 {
+        assert_eq!(ask(&client, &[number]), [number]);
+    }
+    client.send(b"too much").unwrap();
+    manager.wait_status(|status| status.contains("1 refused (1 rate)"));
+    // Its bucket fills again.
+    let answered = (0..100).any(|_| {
+        client.send(b"again").unwrap();
+        client.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        client.recv(&mut [0; 16]).is_ok()
+    });
+    assert!(answered);
+}
+
+#[test]
+fn a_socket_that_echod_binds_is_answered_on_both_families() {
+    let mut manager = Manager::new();
+    manager.start(&["--listen-datagram=rfc862=0"], &[]);
+    manager.wait_ready();
+    let line = manager.wait_stderr(|line| line.contains("ready on udp [::]:"));
+    let port = line.split("[::]:").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
+    for host in ["127.0.0.1", "[::1]"] {
+        let server = format!("{host}:{port}").parse().unwrap();
+        assert_eq!(ask(&client(server), b"hello"), b"hello", "{server}");
+    }
+}
+
+#[test]
+fn debug_records_show_each_datagram_with_its_ttl() {
+    let mut manager = Manager::new();
+    let server = manager.listen_udp("reply");
+    manager.start(&["--log-level=debug", "--suffix=-S"], &[]);
+    manager.wait_ready();
+    let client = client(server);
+    client.set_ttl(33).unwrap();
+    assert_eq!(ask(&client, b"a\nb"), b"a\nb-S");
+    let own = client.local_addr().unwrap();
+    let received = format!(r"received from {own} (33 hops left): |a\nb|");
+    manager.wait_stderr(|line| line.ends_with(&received));
+    manager.wait_stderr(|line| line.ends_with(&format!(r"sent to {own}: [a\nb-S]")));
+}
+
+#[test]
+fn multipath_clients_are_answered() {
+    let mut manager = Manager::new();
+    manager.start(&["--mptcp", "--listen-stream=rfc862=127.0.0.1:0"], &[]);
+    manager.wait_ready();
+    let line = manager.wait_stderr(|line| line.contains("ready on "));
+    let address = line.split("127.0.0.1:").nth(1).and_then(|rest| rest.split(' ').next());
+    let address: SocketAddr = format!("127.0.0.1:{}", address.unwrap()).parse().unwrap();
+    let multipath = rustix::net::socket(
+        rustix::net::AddressFamily::INET,
+        rustix::net::SocketType::STREAM,
+        Some(rustix::net::ipproto::MPTCP),
+    );
+    // A kernel without it has neither the one side nor the other.
+    assert_eq!(line.contains("ready on mptcp "), multipath.is_ok(), "{line}");
+    if let Ok(socket) = multipath {
+        rustix::net::connect(&socket, &address).unwrap();
+        let mut peer = TcpStream::from(socket);
+        peer.write_all(b"paths").unwrap();
+        peer.read_exact(&mut [0; 5]).unwrap();
+    }
+    let mut plain = TcpStream::connect(address).unwrap();
+    plain.write_all(b"path").unwrap();
+    plain.read_exact(&mut [0; 4]).unwrap();
 }
