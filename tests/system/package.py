@@ -25,6 +25,8 @@ class Packages:
                 raise SystemExit(results.close())
             if not words or "identical" in words:
                 results.show("host", "two_builds_in_different_folders_are_identical", self._again)
+        # Whoever builds again meanwhile does not take it from under the cases.
+        self.folder = pathlib.Path(shutil.copytree(self.folder, cage.WORK / "packages", ignore=_folders))
         self.deb = next(self.folder.glob("echod_*.deb"))
         self.version = subprocess.run(["dpkg-deb", "-f", self.deb, "Version"],
                                       capture_output=True, text=True, check=True).stdout.strip()
@@ -47,7 +49,7 @@ class Packages:
 
     def _again(self):
         # Another folder, another home for the build, another time zone and umask.
-        with tempfile.TemporaryDirectory(prefix="echod elsewhere ".replace(" ", "-")) as other:
+        with tempfile.TemporaryDirectory(prefix="echod-elsewhere-") as other:
             copy = pathlib.Path(other) / "tree"
             skip = shutil.ignore_patterns("target", ".git", "__pycache__")
             shutil.copytree(TREE, copy, symlinks=True, ignore=skip)
@@ -66,6 +68,10 @@ def build(tree, out, **environment):
     done = subprocess.run([tree / "packaging/build-deb"], env=environment, stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert done.returncode == 0, f"packaging/build-deb: exit {done.returncode}\n{done.stdout[-6000:]}"
+
+
+def _folders(where, names):
+    return [name for name in names if os.path.isdir(os.path.join(where, name))]
 
 
 def _cargo_home():

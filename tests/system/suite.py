@@ -56,8 +56,9 @@ def _on_one_machine(name, file, todo, place, prepare, built, results):
                 if not results.show(f"{name} {file}", body.__name__, lambda: _one(host, body), lambda: _explain(host)):
                     return todo
                 rest(host)
-    except AssertionError as fault:
-        results.show(f"{name} {file}", "the_machine_is_ready", lambda: _raise(fault))
+    except Exception as fault:
+        # It did not boot, or could not be prepared: a case as well.
+        results.show(f"{name} {file}", "the_machine_is_ready", lambda fault=fault: _raise(fault))
         return []
     return todo
 
