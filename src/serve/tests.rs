@@ -49,7 +49,7 @@ async fn until(instant: Instant, before: impl FnOnce()) {
 struct Peer(UnixStream);
 
 impl Peer {
-    async fn begin(protocol: Protocol) -> Self {
+    fn begin(protocol: Protocol) -> Self {
         let (ours, peer) = UnixStream::pair().expect("there are sockets");
         // Room for a small answer, so that one of 64 KiB is owed.
         sockopt::set_socket_send_buffer_size(&ours, 4_096).expect("it is a socket");
@@ -98,7 +98,7 @@ async fn who_was_not_heard_for_the_idle_timeout_is_ended_to_the_instant() {
     let mut config = config();
     config.patience.idle = Some(Idle::literal(5_000));
     open(&config);
-    let mut peer = Peer::begin(Protocol::Rfc862).await;
+    let mut peer = Peer::begin(Protocol::Rfc862);
     let began = Instant::now();
     until(began + seconds(5), || peer.is_open()).await;
     peer.is_ended();
@@ -109,7 +109,7 @@ async fn who_was_heard_has_the_idle_timeout_again() {
     let mut config = config();
     config.patience.idle = Some(Idle::literal(5_000));
     open(&config);
-    let mut peer = Peer::begin(Protocol::Rfc862).await;
+    let mut peer = Peer::begin(Protocol::Rfc862);
     let began = Instant::now();
     sleep_until(began + seconds(3)).await;
     peer.say(b"hello");
@@ -124,7 +124,7 @@ async fn a_life_ends_to_the_instant_whatever_is_said() {
     config.patience.lifetime = Some(Lifetime::literal(10_000));
     config.patience.idle = Some(Idle::literal(5_000));
     open(&config);
-    let mut peer = Peer::begin(Protocol::Rfc862).await;
+    let mut peer = Peer::begin(Protocol::Rfc862);
     let began = Instant::now();
     for second in 1..10 {
         sleep_until(began + seconds(second)).await;
@@ -142,7 +142,7 @@ async fn an_answer_must_be_taken_whole_within_the_stall_timeout_however_it_trick
     // Who is owed an answer is not idle.
     config.patience.idle = Some(Idle::literal(5_000));
     open(&config);
-    let mut peer = Peer::begin(Protocol::Rfc862).await;
+    let mut peer = Peer::begin(Protocol::Rfc862);
     peer.say(&vec![7; 65_536]);
     now().await;
     let began = Instant::now();
@@ -158,7 +158,7 @@ async fn an_answer_must_be_taken_whole_within_the_stall_timeout_however_it_trick
 #[tokio::test(start_paused = true)]
 async fn whoever_is_heard_out_after_the_end_is_so_for_two_seconds() {
     open(&config());
-    let mut peer = Peer::begin(Protocol::Reply).await;
+    let mut peer = Peer::begin(Protocol::Reply);
     peer.say(b"exit");
     now().await;
     peer.is_ended();
@@ -173,7 +173,7 @@ async fn whoever_is_heard_out_after_the_end_is_so_for_two_seconds() {
 #[tokio::test(start_paused = true)]
 async fn whoever_says_too_much_after_the_end_is_cut_off() {
     open(&config());
-    let mut peer = Peer::begin(Protocol::Reply).await;
+    let mut peer = Peer::begin(Protocol::Reply);
     peer.say(b"exit");
     now().await;
     peer.say(&vec![7; 65_535]);
@@ -187,7 +187,7 @@ async fn whoever_says_too_much_after_the_end_is_cut_off() {
 #[tokio::test(start_paused = true)]
 async fn whoever_ends_too_is_not_waited_for() {
     open(&config());
-    let mut peer = Peer::begin(Protocol::Reply).await;
+    let mut peer = Peer::begin(Protocol::Reply);
     peer.say(b"exit");
     now().await;
     drop(peer);
@@ -198,7 +198,7 @@ async fn whoever_ends_too_is_not_waited_for() {
 #[tokio::test(start_paused = true)]
 async fn a_leaving_daemon_answers_what_has_arrived_and_the_end_of_file_too() {
     open(&config());
-    let mut peer = Peer::begin(Protocol::Line).await;
+    let mut peer = Peer::begin(Protocol::Line);
     peer.say(b"one\ntwo");
     peer.0.shutdown(Shutdown::Write).expect("it is open");
     drain(Who::All, seconds(1)).await;
@@ -209,7 +209,7 @@ async fn a_leaving_daemon_answers_what_has_arrived_and_the_end_of_file_too() {
 #[tokio::test(start_paused = true)]
 async fn a_leaving_daemon_waits_for_no_peer_longer_than_it_may() {
     open(&config());
-    let mut peer = Peer::begin(Protocol::Rfc862).await;
+    let mut peer = Peer::begin(Protocol::Rfc862);
     peer.say(&vec![7; 65_536]);
     let began = Instant::now();
     drain(Who::All, seconds(3)).await;
@@ -231,13 +231,13 @@ async fn when_every_slot_is_stuck_one_peer_loses_its_own_after_a_second() {
             // The first is the one that has not moved for longest.
             advance(MOMENT).await;
         }
-        let mut peer = Peer::begin(Protocol::Rfc862).await;
+        let mut peer = Peer::begin(Protocol::Rfc862);
         peer.say(&vec![7; 65_536]);
         now().await;
         stuck.push(peer);
     }
     let full = Instant::now();
-    let mut other = Peer::begin(Protocol::Rfc862).await;
+    let mut other = Peer::begin(Protocol::Rfc862);
     other.say(b"hello");
     until(full + seconds(1) - MOMENT, || assert_eq!(conversations(), SLOTS + 1)).await;
     assert_eq!(conversations(), SLOTS);

@@ -57,6 +57,16 @@ def the_first_connection_starts_the_service_and_port_7_stays_closed(host):
 
 
 @case
+def the_first_datagram_starts_the_service_and_each_comes_back_whole(host):
+    host.run("systemctl start echo-rfc862.socket && ip address add 127.0.0.5/8 dev lo 2>/dev/null || true")
+    for size in (5, 0, 1472, 8193, 65_507):
+        for address in ("127.0.0.5:7", "127.0.0.1:7", "[::1]:7"):
+            said = host.json(f"datagram.py {address} {size}")
+            assert said == {"same": True}, f"{size} bytes to {address}: {said}"
+    assert active(host, "echo-rfc862.service")
+
+
+@case
 def each_socket_starts_while_the_other_service_runs(host):
     for first, second in (SOCKETS, SOCKETS[::-1]):
         host.run(f"systemctl start {first}")
