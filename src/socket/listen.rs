@@ -2,6 +2,7 @@
 
 use crate::config::Listen;
 use crate::endpoint::{Endpoint, Kind};
+use rustix::fs::FileType;
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, Protocol, SocketAddrUnix, SocketFlags, SocketType, ipproto, sockopt,
@@ -94,13 +95,19 @@ fn open_path(kind: Kind, path: &Path) -> Result<OwnedFd, Errno> {
     let socket = make(AddressFamily::UNIX, kind, None)?;
     let address = SocketAddrUnix::new(path)?;
     match rustix::net::bind(&socket, &address) {
-        Err(Errno::ADDRINUSE) if is_stale(kind, &address) => {
+        Err(Errno::ADDRINUSE) if is_socket(path) && is_stale(kind, &address) => {
             rustix::fs::unlink(path)?;
             rustix::net::bind(&socket, &address)?;
         }
         result => result?,
     }
     Ok(socket)
+}
+
+/// To connect to any other file fails as it does when nobody answers.
+fn is_socket(path: &Path) -> bool {
+    rustix::fs::lstat(path)
+        .is_ok_and(|file| FileType::from_raw_mode(file.st_mode) == FileType::Socket)
 }
 
 fn is_stale(kind: Kind, address: &SocketAddrUnix) -> bool {
@@ -157,6 +164,21 @@ mod tests {
         assert_eq!(bind(&listen, MANNER).unwrap_err().errno, Errno::ADDRINUSE);
         drop(alive);
         bind(&listen, MANNER).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_is_no_socket_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("letter");
+        std::fs::write(&file, "dear").unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink("nowhere", &link).unwrap();
+        for path in [&file, &link] {
+            let listen = stream(Endpoint::Path(path.clone()));
+            assert_eq!(bind(&listen, MANNER).unwrap_err().errno, Errno::ADDRINUSE);
+            assert!(path.symlink_metadata().is_ok(), "{path:?} is gone");
+        }
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "dear");
     }
 
     #[test]
