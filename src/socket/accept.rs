@@ -15,6 +15,10 @@ const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_COUNT: u32 = 6;
 
+/// How many connections are skipped in one call. A sandbox that denies the call
+/// says what a firewall says of one connection, but says it for ever.
+const SKIPS: u32 = 64;
+
 /// A connection, fresh from the listener's queue.
 #[derive(Debug)]
 pub struct Accepted {
@@ -39,13 +43,14 @@ pub fn is_dead(error: &io::Error) -> bool {
 /// listener [is dead](is_dead).
 pub fn accept(listener: BorrowedFd<'_>) -> io::Result<Accepted> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let mut skipped = 0;
     loop {
         match retry(|| rustix::net::acceptfrom_with(listener, flags)) {
             Ok((stream, address)) => {
                 let peer = address.map_or(Party::Unknown, party);
                 return Ok(Accepted { stream, peer });
             }
-            Err(error) if ended_in_queue(&error) => {}
+            Err(error) if ended_in_queue(&error) && skipped < SKIPS => skipped += 1,
             Err(error) => return Err(error),
         }
     }
@@ -169,6 +174,40 @@ mod tests {
         for shortage in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM] {
             assert!(!is_dead(&shortage.into()));
         }
+    }
+
+    /// What a sandbox does that denies accept4(2), to this thread alone.
+    fn deny_accept() {
+        let denied = u32::try_from(libc::SYS_accept4).unwrap();
+        let errno = libc::SECCOMP_RET_ERRNO | u32::try_from(libc::EPERM).unwrap();
+        let code = |flags: u32| u16::try_from(flags).unwrap();
+        let step = |flags, jt, jf, k| libc::sock_filter { code: code(flags), jt, jf, k };
+        let mut steps = [
+            step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
+            step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, denied),
+            step(libc::BPF_RET | libc::BPF_K, 0, 0, errno),
+            step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
+        ];
+        let program = libc::sock_fprog { len: 4, filter: steps.as_mut_ptr() };
+        // SAFETY: plain numbers, and a program that outlives the call.
+        let result = unsafe {
+            libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+            libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program)
+        };
+        assert_eq!(result, 0);
+    }
+
+    #[test]
+    fn a_sandbox_that_denies_it_is_not_asked_for_ever() {
+        let (done, outcome) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            deny_accept();
+            let error = accept(listener.as_fd()).unwrap_err();
+            done.send((error.raw_os_error(), is_dead(&error))).unwrap();
+        });
+        let outcome = outcome.recv_timeout(Duration::from_secs(20));
+        assert_eq!(outcome, Ok((Some(libc::EPERM), false)));
     }
 
     #[test]
