@@ -2,7 +2,7 @@
 
 use crate::support::daemon::Daemon;
 use crate::support::peer::{
-    End, connect, connect_from, cpu_time, echo, half_close, hears, rest, unread_by_daemon,
+    End, connect, connect_from, cpu_time, echo, echo_all, half_close, hears, rest, unread_by_daemon,
 };
 use rustix::process::Signal;
 use std::io::{Read as _, Write as _};
@@ -32,10 +32,10 @@ fn is_served(stream: &mut TcpStream) {
 fn at_the_limit_the_queue_waits_and_the_next_is_served_when_one_leaves() {
     let daemon = Daemon::speaking("rfc862", &["--connections-max=3"]);
     let mut served: Vec<_> = (0..3).map(|_| connect(daemon.address())).collect();
-    served.iter_mut().for_each(|stream| echo(stream, b"hello"));
+    echo_all(&mut served, b"hello");
     let mut queue: Vec<_> = (0..3).map(|_| waiting(&daemon)).collect();
     // What had been there before this echo would have been accepted by now.
-    served.iter_mut().for_each(|stream| echo(stream, b"still here"));
+    echo_all(&mut served, b"still here");
     assert!(queue.iter().all(|stream| unread_by_daemon(stream) == Some(5)));
     for stream in &mut queue {
         drop(served.pop());
@@ -64,7 +64,7 @@ fn all_listeners_share_one_limit() {
 fn one_source_gets_its_share_and_the_next_is_refused_with_a_clean_end() {
     let daemon = Daemon::speaking("rfc862", &["--connections-per-source-max=2"]);
     let mut served: Vec<_> = (0..2).map(|_| connect(daemon.address())).collect();
-    served.iter_mut().for_each(|stream| echo(stream, b"hello"));
+    echo_all(&mut served, b"hello");
     let mut refused = connect(daemon.address());
     assert_eq!(rest(&mut refused), (Vec::new(), End::Eof));
     daemon.wait_line(|line| line.ends_with("refused (source)"));
@@ -115,7 +115,7 @@ fn with_few_descriptors_many_peers_wait_their_turn() {
 fn out_of_descriptors_it_neither_spins_nor_ends_and_goes_on_at_once() {
     let daemon = Daemon::speaking("rfc862", &[]);
     let mut served: Vec<_> = (0..10).map(|_| connect(daemon.address())).collect();
-    served.iter_mut().for_each(|stream| echo(stream, b"hello"));
+    echo_all(&mut served, b"hello");
     // Those that it has are all below, so not one more.
     let open = std::fs::read_dir(format!("/proc/{}/fd", daemon.pid())).unwrap().count();
     daemon.limit_descriptors(open as u64);
@@ -124,7 +124,7 @@ fn out_of_descriptors_it_neither_spins_nor_ends_and_goes_on_at_once() {
     let load = load(&daemon);
     println!("{load} % of a processor with 90 in the queue");
     assert!(load < 5);
-    served.iter_mut().for_each(|stream| echo(stream, b"still here"));
+    echo_all(&mut served, b"still here");
     for stream in &mut queue {
         assert!(!hears(stream, Duration::ZERO));
     }

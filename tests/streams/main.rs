@@ -5,7 +5,13 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../support/journal.rs"]
+mod fake_journal;
+
+mod journal;
 mod limits;
+mod listening;
+mod managed;
 mod many;
 mod rude;
 mod signals;

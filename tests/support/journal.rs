@@ -11,6 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::PathBuf;
 use std::process::{Child, Command};
+use std::time::Duration;
 
 /// Covers `/run`, so that nothing is made on the machine itself, and shows our
 /// folder where the journal's is.
@@ -75,7 +76,10 @@ impl Journal {
 
     /// Somebody listens again.
     pub fn come_back(&mut self) {
-        self.socket = Some(UnixDatagram::bind(self.path()).expect("a socket in our folder"));
+        let socket = UnixDatagram::bind(self.path()).expect("a socket in our folder");
+        // Who waits for a record that never comes fails rather than hangs.
+        socket.set_read_timeout(Some(Duration::from_secs(60))).expect("it is a socket");
+        self.socket = Some(socket);
     }
 
     /// Waits for the next record; none once [`Journal::rest`] knows that the child has ended.

@@ -1,6 +1,7 @@
 //! What the tests of the real binary share.
 #![allow(dead_code, unreachable_pub, unused_imports, reason = "each test uses a part")]
 
+pub mod alone;
 mod child;
 pub mod daemon;
 pub mod manager;

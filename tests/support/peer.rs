@@ -61,6 +61,13 @@ pub fn echo(stream: &mut TcpStream, said: &[u8]) {
     assert!(ask(stream, said, said.len()) == said, "an echo is not what was said");
 }
 
+/// Has something echoed by `rfc862` in each conversation.
+pub fn echo_all(streams: &mut [TcpStream], said: &[u8]) {
+    for stream in streams {
+        echo(stream, said);
+    }
+}
+
 /// Ends our side.
 pub fn half_close(stream: &TcpStream) {
     stream.shutdown(Shutdown::Write).expect("it is connected");
