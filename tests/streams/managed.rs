@@ -2,7 +2,7 @@
 
 use crate::support::daemon::Daemon;
 use crate::support::manager::{Manager, PATIENCE};
-use crate::support::peer::{connect, echo, echo_all, half_close, rest, wait_for};
+use crate::support::peer::{ask, connect, echo, echo_all, half_close, rest, wait_for};
 use rustix::process::Signal;
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -28,6 +28,20 @@ fn it_is_ready_when_every_socket_is_served() {
     assert!(manager.terminate().success());
     // Its own are gone with it.
     assert!(paths.iter().all(|path| !path.exists()));
+}
+
+#[test]
+fn each_inherited_listener_speaks_what_its_name_says() {
+    let mut manager = Manager::new();
+    let names = ["reply", "line", "rfc862", "echo.socket"];
+    let addresses = names.map(|name| manager.listen_tcp(name));
+    manager.start(&["--suffix=!", "--protocol=line"], &[]);
+    manager.wait_ready();
+    let answers = ["one\ntwo\n!", "one!\ntwo!\n", "one\ntwo\n", "one!\ntwo!\n"];
+    for (address, answer) in addresses.into_iter().zip(answers) {
+        let heard = ask(&mut connect(address), b"one\ntwo\n", answer.len());
+        assert_eq!(String::from_utf8(heard).unwrap(), answer);
+    }
 }
 
 #[test]
