@@ -33,8 +33,8 @@ impl Random {
     }
 
     /// 1 to 100 KiB, each power of two as likely as any other, so that the mean
-    /// is about 9 KiB; and every second one small. That is some 450 MB in all,
-    /// each way.
+    /// is about 11 KiB; and every second one small. That is some 560 MB in all,
+    /// each way: a debug build takes seconds for it.
     fn size(&mut self) -> usize {
         let most = if self.next() % 2 == 0 { 128 } else { MESSAGE_MAX };
         let bits = most.ilog2() + 1;
