@@ -9,6 +9,7 @@ use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, ipproto, so
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::process::Command;
+use std::time::Instant;
 use support::manager::{Manager, PATIENCE};
 
 /// A network with one interface and two addresses of each family. This thread
@@ -22,11 +23,9 @@ fn enter_network() -> bool {
         eprintln!("skipped: no network of our own: {reason}");
         return false;
     }
+    ip("link set lo up");
+    link("echo0", "nobody0");
     for line in [
-        "link set lo up",
-        "link add echo0 type veth peer name nobody0",
-        "link set echo0 up",
-        "link set nobody0 up",
         "address add 192.0.2.1/24 brd 192.0.2.255 dev echo0",
         "address add 192.0.2.2/24 brd 192.0.2.255 dev echo0",
         "address add 2001:db8::1/64 dev echo0 nodad",
@@ -34,7 +33,31 @@ fn enter_network() -> bool {
     ] {
         ip(line);
     }
+    until("-6 route show table local", |routes| {
+        ["local 2001:db8::1 ", "local 2001:db8::2 "].iter().all(|route| routes.contains(route))
+    });
     true
+}
+
+/// An interface, and one at its other end where nobody is.
+fn link(name: &str, other: &str) {
+    ip(&format!("link add {name} type veth peer name {other}"));
+    ip(&format!("link set {other} up"));
+    ip(&format!("link set {name} up"));
+    until(&format!("-o link show {name}"), |line| line.contains("state UP"));
+}
+
+/// The kernel does some of it in its own time.
+fn until(line: &str, pleases: impl Fn(&str) -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let output = Command::new("ip").args(line.split(' ')).output().expect("iproute2 is there");
+        let text = String::from_utf8_lossy(&output.stdout);
+        if pleases(&text) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "ip {line}: {text}");
+    }
 }
 
 fn ip(line: &str) {
@@ -52,7 +75,7 @@ fn client(own: &str, server: (IpAddr, u16)) -> UdpSocket {
 
 fn expect(client: &UdpSocket, answer: &[u8]) {
     let mut buffer = [0; 64];
-    let length = client.recv(&mut buffer).unwrap();
+    let length = client.recv(&mut buffer).unwrap_or_else(|error| panic!("{client:?}: {error}"));
     assert_eq!(&buffer[..length], answer);
 }
 
@@ -73,7 +96,7 @@ fn each_is_answered_by_the_address_it_asked(socket: UdpSocket, ways: &[(&str, &s
     for client in &clients {
         client.send(b"first").unwrap();
     }
-    manager.start(&[], &[]);
+    manager.start(&["--log-level=debug"], &[]);
     for client in &clients {
         expect(client, b"first");
         ask(client, b"second");
@@ -118,11 +141,12 @@ fn an_address_of_one_link_is_answered_on_that_link() {
     if !enter_network() {
         return;
     }
-    ip("link add echo1 type veth peer name nobody1");
-    ip("link set echo1 up");
-    ip("link set nobody1 up");
+    link("echo1", "nobody1");
     ip("address add fe80::7/64 dev echo1 nodad");
     ip("address add fe80::8/64 dev echo1 nodad");
+    until("-6 route show table local dev echo1", |routes| {
+        ["local fe80::7 ", "local fe80::8 "].iter().all(|route| routes.contains(route))
+    });
     let index = std::fs::read_to_string("/proc/thread-self/net/igmp6").unwrap();
     let index = index.lines().find(|line| line.contains("echo1")).unwrap();
     let index: u32 = index.split_whitespace().next().unwrap().parse().unwrap();

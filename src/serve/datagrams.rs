@@ -12,7 +12,7 @@ use crate::report::{self, Envelope};
 use crate::socket::{self, Arrived, BATCH, Batch, Owner, Sender, Watch};
 use rustix::io::Errno;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -125,18 +125,15 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub async fn answer_all(post: Post) -> io::Error {
     loop {
         post.watch.readable().await;
-        if let Err(error) = with(|desk| desk.answer_batch(&post)) {
-            if socket::is_dead(&error) {
-                return error;
-            }
-            if is_shortage(&error) {
-                tokio::time::sleep(PAUSE).await;
-            }
-            // Else there was nothing, or the network says something about a
+        match with(|desk| desk.answer_batch(&post)) {
+            // A batch is a turn like any other, however many wait.
+            Ok(BATCH) => tokio::task::yield_now().await,
+            Err(error) if socket::is_dead(&error) => return error,
+            Err(error) if is_shortage(&error) => tokio::time::sleep(PAUSE).await,
+            // Else there is nothing more, or the network says something about a
             // datagram sent before, which it says once.
+            Ok(_) | Err(_) => {}
         }
-        // A batch is a turn like any other, however many wait.
-        tokio::task::yield_now().await;
     }
 }
 
@@ -146,12 +143,13 @@ fn is_shortage(error: &io::Error) -> bool {
 
 impl Desk {
     /// Takes up to a batch from a mailbox, and answers it.
-    fn answer_batch(&mut self, post: &Post) -> io::Result<()> {
+    fn answer_batch(&mut self, post: &Post) -> io::Result<usize> {
         let (batch, rule) = (&mut self.mail.batch, self.rule);
         let owner = Owner { cookie: post.cookie, terms: terms(post.protocol, rule) };
-        post.watch.take_many(BATCH, |socket| batch.receive(socket, post.transport, owner))?;
+        let receive = |socket: BorrowedFd<'_>| batch.receive(socket, post.transport, owner);
+        let taken = post.watch.take_many(BATCH, receive)?;
         self.give_batch(post, post.protocol, rule);
-        Ok(())
+        Ok(taken)
     }
 
     /// Answers what is left of a batch in which a predecessor died.

@@ -58,6 +58,8 @@ pub const AREA_SIZE: usize = size_of::<Area>();
 pub struct Batch {
     area: NonNull<Area>,
     vectors: Box<[libc::iovec; BATCH]>,
+    /// What the answers say to the kernel. Only those in use mean anything.
+    labels: Box<[Label; BATCH]>,
     count: usize,
 }
 
@@ -119,7 +121,12 @@ impl Batch {
         // SAFETY: the range is ours. Where the limit forbids it, we go without.
         unsafe { libc::mlock(area.as_ptr().cast(), offset_of!(Area, payload)) };
         let nothing = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
-        let mut batch = Self { area, vectors: Box::new([nothing; BATCH]), count: 0 };
+        let mut batch = Self {
+            area,
+            vectors: Box::new([nothing; BATCH]),
+            labels: Box::new([Label::nothing(); BATCH]),
+            count: 0,
+        };
         batch.aim();
         batch
     }
@@ -186,8 +193,7 @@ impl Batch {
         let mut given = Given::default();
         let nothing = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
         let mut vectors = [[nothing; 3]; BATCH];
-        let mut labels = [Label::nothing(); BATCH];
-        for number in 0..self.count {
+        for (number, vectors) in vectors.iter_mut().enumerate().take(self.count) {
             if !self.is_due(number) {
                 continue;
             }
@@ -195,14 +201,17 @@ impl Batch {
             match decide(&arrived) {
                 None => self.refuse(number),
                 Some(insertion) => {
-                    for (piece, vector) in
-                        insertion.pieces(arrived.message).iter().zip(&mut vectors[number])
-                    {
-                        vector.iov_base = piece.as_ptr().cast_mut().cast();
-                        vector.iov_len = piece.len();
+                    // One piece is cheaper than three of which two are empty.
+                    let pieces = insertion.pieces(arrived.message);
+                    let mut count = 0;
+                    for piece in pieces.into_iter().filter(|piece| !piece.is_empty()) {
+                        vectors[count].iov_base = piece.as_ptr().cast_mut().cast();
+                        vectors[count].iov_len = piece.len();
+                        count += 1;
                     }
-                    labels[number] = arrived.control.label();
-                    self.address(number, &mut vectors[number], &mut labels[number]);
+                    let control = arrived.control;
+                    self.labels[number].write(&control);
+                    self.address(number, &mut vectors[..count]);
                 }
             }
         }
@@ -248,7 +257,7 @@ impl Batch {
     }
 
     /// Directs an answer to who asked.
-    fn address(&self, number: usize, vectors: &mut [libc::iovec; 3], label: &mut Label) {
+    fn address(&mut self, number: usize, vectors: &mut [libc::iovec]) {
         let area = self.area.as_ptr();
         // SAFETY: within the area, which nobody else writes now.
         let (header, taken) =
@@ -257,8 +266,8 @@ impl Batch {
         header.msg_namelen = taken.msg_namelen.min(NAME);
         header.msg_iov = vectors.as_mut_ptr();
         header.msg_iovlen = vectors.len();
-        header.msg_control = label.as_mut_ptr();
-        header.msg_controllen = label.length();
+        header.msg_control = self.labels[number].as_mut_ptr();
+        header.msg_controllen = self.labels[number].length();
         header.msg_flags = 0;
     }
 

@@ -34,7 +34,7 @@ pub struct Control {
 }
 
 /// Room for all that an answer says to the kernel.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 #[repr(C, align(8))]
 pub(super) struct Label {
     bytes: [MaybeUninit<u8>; LABEL_MAX],
@@ -141,37 +141,6 @@ impl Control {
             }
         }
     }
-
-    /// What the answer says to the kernel: that it leaves from the address that
-    /// was asked, with the request's DSCP and no ECN. Which interface it leaves
-    /// by is the routing tables' to say, but for addresses of one link.
-    pub(super) fn label(&self) -> Label {
-        let mut label = Label { bytes: [MaybeUninit::uninit(); LABEL_MAX], length: 0 };
-        let class = libc::c_int::from(self.class & !ECN);
-        match self.asked {
-            Some(IpAddr::V4(asked)) => {
-                let from = libc::in_addr { s_addr: u32::from_ne_bytes(asked.octets()) };
-                let info = libc::in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: from, ipi_addr: from };
-                label.push(libc::IPPROTO_IP, libc::IP_PKTINFO, info);
-                if class != 0 {
-                    label.push(libc::IPPROTO_IP, libc::IP_TOS, class);
-                }
-            }
-            Some(IpAddr::V6(asked)) => {
-                let interface = if asked.is_unicast_link_local() { self.interface } else { 0 };
-                let info = libc::in6_pktinfo {
-                    ipi6_addr: libc::in6_addr { s6_addr: asked.octets() },
-                    ipi6_ifindex: interface,
-                };
-                label.push(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info);
-                if class != 0 {
-                    label.push(libc::IPPROTO_IPV6, libc::IPV6_TCLASS, class);
-                }
-            }
-            None => {}
-        }
-        label
-    }
 }
 
 /// The two bits of a traffic class that are not DSCP.
@@ -179,7 +148,37 @@ const ECN: u8 = 3;
 
 impl Label {
     pub(super) fn nothing() -> Self {
-        Control::default().label()
+        Self { bytes: [MaybeUninit::uninit(); LABEL_MAX], length: 0 }
+    }
+
+    /// Says of the answer to such a datagram that it leaves from the address that
+    /// was asked, with the request's DSCP and no ECN. Which interface it leaves
+    /// by is the routing tables' to say, but for addresses of one link.
+    pub(super) fn write(&mut self, request: &Control) {
+        self.length = 0;
+        let class = libc::c_int::from(request.class & !ECN);
+        match request.asked {
+            Some(IpAddr::V4(asked)) => {
+                let from = libc::in_addr { s_addr: u32::from_ne_bytes(asked.octets()) };
+                let info = libc::in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: from, ipi_addr: from };
+                self.push(libc::IPPROTO_IP, libc::IP_PKTINFO, info);
+                if class != 0 {
+                    self.push(libc::IPPROTO_IP, libc::IP_TOS, class);
+                }
+            }
+            Some(IpAddr::V6(asked)) => {
+                let interface = if asked.is_unicast_link_local() { request.interface } else { 0 };
+                let info = libc::in6_pktinfo {
+                    ipi6_addr: libc::in6_addr { s6_addr: asked.octets() },
+                    ipi6_ifindex: interface,
+                };
+                self.push(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info);
+                if class != 0 {
+                    self.push(libc::IPPROTO_IPV6, libc::IPV6_TCLASS, class);
+                }
+            }
+            None => {}
+        }
     }
 
     pub(super) fn as_mut_ptr(&mut self) -> *mut libc::c_void {
