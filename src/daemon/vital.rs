@@ -25,11 +25,14 @@ pub(super) async fn tell_status(manager: Manager) {
     let mut told = String::new();
     loop {
         let status = serve::with(Desk::status);
-        if status != told && manager.status(&status).is_ok() {
-            told = status;
-        }
+        let heard = status == told || manager.status(&status).is_ok();
         sleep(STATUS_EVERY).await;
         serve::with(Desk::tidy);
+        if !heard {
+            // A manager that did not listen is told again.
+            continue;
+        }
+        told = status;
         let stirred = stirred();
         match report::due().map(Instant::from_std) {
             Some(due) => drop(timeout_at(due, stirred).await),

@@ -78,7 +78,7 @@ async fn wait(watch: &Watch, alarm: &mut Alarm, want: Want) -> Event {
     }
 }
 
-async fn place(deadline: Option<Instant>) -> Event {
+pub(super) async fn place(deadline: Option<Instant>) -> Event {
     let signs = with(|desk| Arc::clone(&desk.signs));
     if let Some(deadline) = deadline {
         return within(deadline, signs.slots.notified()).await;

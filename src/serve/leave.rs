@@ -1,6 +1,7 @@
 //! Leaving: with a store, conversations wait there for the next process; without
 //! one, each gets what it is owed and ends.
 
+use super::converse::place;
 use super::desk::{Desk, Talk, with};
 use super::seeing_off::see_off;
 use super::turn::Turn;
@@ -94,7 +95,7 @@ async fn take_leave(number: u32, id: Id) {
         let before = with(|desk| desk.talk(number).done.taken);
         match with(|desk| desk.turn(&watch, number)) {
             Turn::Over(ending) => break ending,
-            Turn::Crowded => break Ending::Crowded,
+            Turn::Crowded => drop(place(None).await),
             Turn::Answered | Turn::Owing => {}
         }
         unread = unread.saturating_sub(with(|desk| desk.talk(number).done.taken) - before);

@@ -83,7 +83,7 @@ fn open_ip(kind: Kind, address: SocketAddr, manner: Manner) -> Result<OwnedFd, E
         sockopt::set_socket_reuseaddr(&socket, true)?;
     }
     if address.is_ipv6() {
-        // Only the bare port is dual-stack, whatever net.ipv6.bindv6only says.
+        // Every address of both families is one socket, whatever net.ipv6.bindv6only says.
         sockopt::set_ipv6_v6only(&socket, !address.ip().is_unspecified())?;
     }
     rustix::net::bind(&socket, &address)?;
