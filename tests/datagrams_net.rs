@@ -355,6 +355,35 @@ fn errors_on_one_datagram_never_end_the_loop() {
     manager.wait_status(|status| status.contains("4 refused (4 unsendable)"));
 }
 
+#[test]
+fn a_firewall_that_forbids_an_answer_ends_nothing() {
+    if !enter_network() {
+        return;
+    }
+    for rule in [
+        "add table inet filter",
+        "add chain inet filter output { type filter hook output priority 0 ; }",
+        "add rule inet filter output udp dport 40001 drop",
+    ] {
+        match Command::new("nft").args(rule.split(' ')).status() {
+            Ok(status) => assert!(status.success(), "nft {rule}"),
+            Err(error) => {
+                assert!(std::env::var_os("CI").is_none(), "nft: {error}");
+                eprintln!("skipped: nft: {error}");
+                return;
+            }
+        }
+    }
+    let (manager, server) = serve("rfc862", 0, &[]);
+    let friend = client("192.0.2.2", (IpAddr::V4(*server.ip()), server.port()));
+    // EPERM, among answers that may leave.
+    for port in [40_000, 40_001, 40_002, 40_001] {
+        Forger::new().send(from([192, 0, 2, 2], port), server, b"forbidden");
+    }
+    ask(&friend, b"still alive");
+    manager.wait_status(|status| status.contains("3 datagrams, 2 refused (2 unsendable)"));
+}
+
 /// The traffic class that a datagram arrived with.
 fn class_of_next(socket: &UdpSocket) -> u8 {
     let (mut bytes, mut control) = ([0_u8; 64], [0_u64; 16]);
