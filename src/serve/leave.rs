@@ -95,7 +95,9 @@ async fn take_leave(number: u32, id: Id) {
         let before = with(|desk| desk.talk(number).done.taken);
         match with(|desk| desk.turn(&watch, number)) {
             Turn::Over(ending) => break ending,
-            Turn::Crowded => drop(place(None).await),
+            Turn::Crowded => {
+                let _ = place(None).await;
+            }
             Turn::Answered | Turn::Owing => {}
         }
         unread = unread.saturating_sub(with(|desk| desk.talk(number).done.taken) - before);
