@@ -105,7 +105,9 @@ impl Memory {
         if usize::try_from(size) != Ok(FILE_SIZE) {
             return Err(MemoryError::Layout(peek_layout(&file)?));
         }
-        let memory = Self::map(file)?;
+        let mut memory = Self::map(file)?;
+        // The predecessor may have used any.
+        memory.used.fill(true);
         match memory.header() {
             header if header.magic.load(Ordering::Acquire) != MAGIC => Err(MemoryError::Foreign),
             header => match header.layout.load(Ordering::Acquire) {
@@ -414,6 +416,19 @@ mod tests {
         }
         memory.trim();
         let trimmed = rustix::fs::fstat(memory.file()).unwrap().st_blocks;
+        assert!(trimmed < full / 8, "{trimmed} of {full} blocks remain");
+    }
+
+    #[test]
+    fn what_a_predecessor_used_is_given_back_too() {
+        let mut memory = Memory::create().unwrap();
+        for _ in 0..64 {
+            memory.take_slot().unwrap().bytes().fill(1);
+        }
+        let full = rustix::fs::fstat(memory.file()).unwrap().st_blocks;
+        let mut next = Memory::adopt(copy(&memory)).unwrap();
+        next.trim();
+        let trimmed = rustix::fs::fstat(next.file()).unwrap().st_blocks;
         assert!(trimmed < full / 8, "{trimmed} of {full} blocks remain");
     }
 }
