@@ -63,7 +63,7 @@ pub(super) struct Find {
 pub fn open_desk(opening: Opening, config: &Config) -> Opened {
     let Opening { mut memory, store, bags } = opening;
     let mut mail = Mail::open(&mut memory, &config.limits);
-    let (mut finds, mut tallies) = look_into(bags);
+    let (mut finds, mut tallies) = look_into(bags, &memory);
     let mut opened = Opened::default();
     let mut in_use = rules_in_use(&memory, &finds);
     mail.use_rule(&mut in_use);
@@ -154,17 +154,30 @@ pub fn face(suspect: Suspect) {
     });
 }
 
+/// Descriptors for words to the manager, for bags and for records.
+const SPARE: usize = 12;
+
 /// How often the daemon may die over one answer.
 const STRIKES_MAX: u8 = 3;
 
 /// Looks into the bags. Of a connection that lies in two, one counts; those that
 /// are closed count as dead.
-fn look_into(bags: Vec<(BagNumber, OwnedFd)>) -> (Vec<Find>, BTreeMap<BagNumber, Tally>) {
+fn look_into(
+    bags: Vec<(BagNumber, OwnedFd)>,
+    memory: &Memory,
+) -> (Vec<Find>, BTreeMap<BagNumber, Tally>) {
+    // What the daemon itself will need is not for connections: it could not even
+    // say that it is ready.
+    let spare = (0..SPARE).map_while(|_| memory.file().try_clone_to_owned().ok());
+    let spare: Vec<_> = spare.collect();
     let (mut finds, mut tallies, mut ids) = (Vec::new(), BTreeMap::new(), HashSet::new());
     for (bag, descriptor) in bags {
         let Ok(peeked) = systemd::peek(&descriptor) else { continue };
         let tally: &mut Tally = tallies.entry(bag).or_default();
         tally.total += peeked.total();
+        // Those that could not be had, for want of descriptors, live as well: the
+        // manager must not close them.
+        tally.live += peeked.unreachable;
         for (entry, stream) in peeked.entries {
             let counters = socket::counters(stream.as_fd());
             let (Some(id), Ok(counters)) = (NonZeroU64::new(entry.id).map(Id), counters) else {
@@ -175,6 +188,7 @@ fn look_into(bags: Vec<(BagNumber, OwnedFd)>) -> (Vec<Find>, BTreeMap<BagNumber,
             }
         }
     }
+    drop(spare);
     (finds, tallies)
 }
 
