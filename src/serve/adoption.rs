@@ -107,15 +107,15 @@ impl Desk {
         let terms = Terms { protocol, rule: self.rule, born: boot_time() };
         let Counters { taken, given, phase } = find.counters;
         let done = Done { taken, given, ..Done::default() };
-        if phase == Phase::WeEnded {
-            return Some((terms, GoingOn::Finish(done, Ending::EndOfFile)));
-        }
-        let is_new = taken == 0 && given == 0;
-        let is_plain = protocol == Protocol::Rfc862 && taken == given;
         let number = find.entry.record;
         let is_free = number < RECORDS
             && self.talks.get(number as usize).is_none_or(Option::is_none)
             && self.memory.record(number).id().is_none_or(|id| id == find.id);
+        if is_free && phase == Phase::WeEnded {
+            return Some((terms, GoingOn::Finish(done, Ending::EndOfFile)));
+        }
+        let is_new = taken == 0 && given == 0;
+        let is_plain = protocol == Protocol::Rfc862 && taken == given;
         if !(is_new || is_plain) || !is_free {
             return None;
         }
@@ -147,13 +147,15 @@ impl Desk {
         let lifetime = self.patience.lifetime();
         let recorded = self.memory.record(number).is_recorded();
         self.places.resume(source(&who.peer));
+        let suspected = self.memory.header().turn() == Some(number);
         let (done, owed, ending) = match going_on {
             GoingOn::Idle(done) => (done, None, None),
             GoingOn::Owing(done, input, skip) => {
                 if let Some((slot, _)) = &input {
                     self.holders[slot.number() as usize] = Some(number);
                 }
-                (done, Some(Box::new(Owed { input, skip, since: now, moved: now })), None)
+                let owed = Owed { input, skip, since: now, moved: now, suspected };
+                (done, Some(Box::new(owed)), None)
             }
             GoingOn::Finish(done, ending) => (done, None, Some(ending)),
         };

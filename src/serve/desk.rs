@@ -93,6 +93,8 @@ pub(super) struct Owed {
     pub(super) since: Instant,
     /// When the peer last took any of it.
     pub(super) moved: Instant,
+    /// Whether it may have killed the predecessor, and was not tried since.
+    pub(super) suspected: bool,
 }
 
 /// A connection that begins a conversation.

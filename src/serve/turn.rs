@@ -75,6 +75,11 @@ impl Desk {
         let talk = self.talks[number as usize].as_mut().expect("a turn belongs to a talk");
         let rule = self.rules[usize::from(talk.terms.rule)].as_ref().expect("a talk has a rule");
         let Some(mut owed) = talk.owed.take() else { return Turn::Answered };
+        let suspected = std::mem::take(&mut owed.suspected);
+        if suspected {
+            // To give it may be what killed the predecessor.
+            self.memory.header().begin_turn(number);
+        }
         let step = match &mut owed.input {
             Some((slot, taken)) if talk.who.transport == Transport::UnixSeqpacket => {
                 talk.answer_packet(watch, rule, slot, *taken)
@@ -88,6 +93,9 @@ impl Desk {
             }
             owed.skip = skip;
             talk.owed = Some(owed);
+            if suspected {
+                self.memory.header().end_turn();
+            }
             return Turn::Owing;
         }
         talk.heard = Instant::now();
@@ -129,7 +137,8 @@ impl Desk {
                 self.signs.crowd.notify_one();
             }
         }
-        self.talk(number).owed = Some(Box::new(Owed { input, skip, since: now, moved: now }));
+        self.talk(number).owed =
+            Some(Box::new(Owed { input, skip, since: now, moved: now, suspected: false }));
         Turn::Owing
     }
 
