@@ -39,14 +39,11 @@ fn one_peer_that_waits_for_each_answer_loses_nothing() {
     ordeal.end(&[Row::Idle]);
 }
 
-#[test]
-fn fifty_peers_with_full_windows_lose_nothing() {
-    let mut scene = Scene::new(&[]);
+fn full_windows(scene: &mut Scene) -> Vec<Plan> {
     let mut plans = Vec::new();
     for protocol in Protocol::ALL {
-        let address = scene.listen(protocol, None);
         let plan = Plan {
-            address,
+            address: scene.listen(protocol, None),
             protocol,
             load: Load::Window { bytes: 200 * KIB },
             goodbye: Goodbye::HalfClose { after: NEVER },
@@ -55,6 +52,35 @@ fn fifty_peers_with_full_windows_lose_nothing() {
         };
         plans.extend(std::iter::repeat_n(plan, 17));
     }
+    plans
+}
+
+#[test]
+fn a_private_buffer_loses_bytes_and_the_peers_notice() {
+    let mut scene = Scene::new(&[]);
+    let plans = full_windows(&mut scene);
+    let mut ordeal = Ordeal::begin(scene, plans);
+    ordeal.make_private();
+    ordeal.suffer(60);
+    let (conversations, bytes) = ordeal.damage();
+    assert!(conversations > 0 && bytes > 0);
+}
+
+#[test]
+fn without_a_store_conversations_die_and_the_peers_notice() {
+    let mut scene = Scene::new(&[]);
+    scene.manager.store_max(0);
+    let plans = full_windows(&mut scene);
+    let mut ordeal = Ordeal::begin(scene, plans);
+    ordeal.suffer(60);
+    let (conversations, _) = ordeal.damage();
+    assert!(conversations > 0);
+}
+
+#[test]
+fn fifty_peers_with_full_windows_lose_nothing() {
+    let mut scene = Scene::new(&[]);
+    let plans = full_windows(&mut scene);
     let mut ordeal = Ordeal::begin(scene, plans);
     ordeal.suffer(kills());
     ordeal.end(&[Row::Idle, Row::Taken, Row::PartlyGiven, Row::Given]);

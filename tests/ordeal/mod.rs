@@ -18,18 +18,22 @@ use std::time::{Duration, Instant};
 /// A daemon that has not begun yet.
 pub struct Scene {
     pub manager: Manager,
-    arguments: Vec<String>,
+    pub arguments: Vec<String>,
 }
 
 impl Scene {
     /// A daemon with these arguments, and none that would fill the test's output.
     pub fn new(arguments: &[&str]) -> Self {
+        Self::of(env!("CARGO_BIN_EXE_echod"), &[&["--record-rate", "0"], arguments].concat())
+    }
+
+    /// Another program, with these arguments.
+    pub fn of(program: &str, arguments: &[&str]) -> Self {
         // A core of a daemon that was aborted helps nobody.
         let none = Rlimit { current: Some(0), maximum: Some(0) };
         setrlimit(Resource::Core, none).expect("less is always allowed");
-        let arguments = [&["--record-rate", "0"], arguments].concat();
-        let arguments = arguments.into_iter().map(str::to_owned).collect();
-        Self { manager: Manager::new(), arguments }
+        let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        Self { manager: Manager::of(program), arguments }
     }
 
     /// Listens; the connections have a send buffer of this size, if it says one.
@@ -75,6 +79,9 @@ pub struct Ordeal {
     /// What was found of each peer in the last lives, by its port.
     history: VecDeque<(u32, Vec<Found>)>,
     lives: u32,
+    /// Input that is only in a buffer of the process's own dies with it: so many
+    /// bytes did, if that is how it is.
+    private: Option<u64>,
     began: Instant,
 }
 
@@ -96,15 +103,32 @@ impl Ordeal {
             spare: None,
             history: VecDeque::new(),
             lives: 1,
+            private: None,
             began: Instant::now(),
         }
+    }
+
+    /// Takes away after each death what a server without a memory file would have
+    /// had in a buffer of its own.
+    pub fn make_private(&mut self) {
+        self.private = Some(0);
+    }
+
+    /// How many conversations were damaged, and how many bytes lost.
+    pub fn damage(self) -> (usize, u64) {
+        self.manager.wait_ready();
+        let found = self.crowd.break_up();
+        println!("{} lives: {:?}; found: {}", self.lives, self.deaths, self.rows);
+        let lost = self.private.unwrap_or_default();
+        println!("{} conversations damaged, {lost} bytes lost", found.wrong.len());
+        (found.wrong.len(), lost)
     }
 
     /// Lives and dies so often.
     pub fn suffer(&mut self, kills: u32) {
         for kill in 0..kills {
             self.live(kill);
-            if self.crowd.is_wrong() {
+            if self.crowd.is_wrong() && self.private.is_none() {
                 return;
             }
         }
@@ -120,7 +144,11 @@ impl Ordeal {
             self.wait_for_note(record);
         }
         self.crowd.pause(false);
-        let most = if is_long { 60_000 } else { 12_000 };
+        let most = match (is_long, by_start) {
+            (true, _) => 60_000,
+            (_, true) => 5_000,
+            _ => 12_000,
+        };
         std::thread::sleep(Duration::from_micros(self.random.below(most)));
         let is_ready = by_start && self.is_ready();
         let (name, signal) = match self.random.below(16) {
@@ -156,6 +184,17 @@ impl Ordeal {
         let (rows, found) = self.successor.look(&stored);
         self.spare = found.iter().find(|found| found.strikes >= 2).map(|found| found.record);
         self.rows.add(&rows);
+        if let Some(lost) = &mut self.private {
+            let memory = self.successor.memory(&stored).expect("it is in the store");
+            for found in found.iter().filter(|found| found.unanswered > 0) {
+                *lost += found.unanswered;
+                let slot = memory.claim_slot(found.slot);
+                if let Some(mut slot) = slot {
+                    slot.bytes().fill(b'?');
+                    memory.free_slot(slot);
+                }
+            }
+        }
         self.history.push_back((self.lives, found));
         if self.history.len() > HISTORY {
             self.history.pop_front();

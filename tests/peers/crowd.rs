@@ -101,7 +101,7 @@ fn run(plans: &[Plan], shared: &Shared, seed: u64) {
             let Some(peer) = slot else { continue };
             let mut found = shared.found();
             let fate = peer.act(ears, mouth, break_up, &mut found.seen);
-            let leaves = random.below(if pause { 4 } else { 64 }) == 0;
+            let leaves = random.below(if pause { 32 } else { 256 }) == 0;
             let fate = match fate {
                 Fate::GoesOn if leaves && peer.may_leave(&mut found.seen) => Fate::Over,
                 fate => fate,

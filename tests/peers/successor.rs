@@ -84,6 +84,9 @@ pub struct Found {
     pub peer: Option<std::net::SocketAddr>,
     pub row: Row,
     pub strikes: u8,
+    /// Bytes that were taken and not answered, and the slot that they lie in.
+    pub unanswered: u64,
+    pub slot: u32,
     pub account: String,
 }
 
@@ -146,6 +149,8 @@ fn judge(
         peer: peer.and_then(|peer| std::net::SocketAddr::try_from(peer).ok()),
         row: Row::Gone,
         strikes: 0,
+        unanswered: 0,
+        slot: 0,
         account: String::new(),
     };
     if counters.phase == Phase::Closed {
@@ -175,6 +180,7 @@ fn judge(
         });
     }
     found.strikes = record.strikes();
+    (found.unanswered, found.slot) = (unanswered, noted.slot);
     found.account = format!("{judged:?} of {noted:?} with {counters:?}, in turn {in_turn}");
     found.row = match judged {
         Verdict::Idle if noted.w0 != counters.given => Row::HalfNoted,

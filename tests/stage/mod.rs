@@ -1,0 +1,340 @@
+//! A stage for one daemon that is traced, and for peers that do what they are
+//! told.
+#![allow(dead_code, unreachable_pub, reason = "each test uses a part")]
+
+use crate::ordeal::{Scene, stored};
+use crate::peers::successor::{Found, Row, Rows, Successor};
+use crate::peers::text::SUFFIX;
+use crate::support::manager::Manager;
+use crate::tracer::{Stop, Tracee};
+use echod::echo::Protocol;
+use echod::keep::{Header, Record};
+use rustix::fs::{CWD, Mode, mkfifoat};
+use rustix::net::{AddressFamily, SocketType, connect, socket, sockopt};
+use std::cell::Cell;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+
+/// A peer that does what it is told, and never waits.
+pub struct Talker {
+    pub protocol: Protocol,
+    stream: TcpStream,
+    /// In `reply` without the suffixes, whose number only the daemon knows.
+    owed: Vec<u8>,
+    heard: Vec<u8>,
+    unsaid: Vec<u8>,
+    has_ended: bool,
+    is_over: bool,
+    /// Why the daemon ended it.
+    pub broken: Option<ErrorKind>,
+}
+
+impl Talker {
+    pub fn connect(address: SocketAddr, protocol: Protocol) -> Self {
+        let stream = TcpStream::connect(address).expect("the listener's queue has room");
+        Self::of(stream, protocol)
+    }
+
+    /// Which can receive so little that answers get stuck.
+    pub fn connect_small(address: SocketAddr, protocol: Protocol) -> Self {
+        let stream = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+        sockopt::set_socket_recv_buffer_size(&stream, 1).expect("it is raised to fit");
+        connect(&stream, &address).expect("the listener's queue has room");
+        Self::of(stream.into(), protocol)
+    }
+
+    fn of(stream: TcpStream, protocol: Protocol) -> Self {
+        stream.set_nonblocking(true).expect("it is a socket");
+        stream.set_nodelay(true).expect("it is a socket");
+        let (owed, heard, unsaid) = (Vec::new(), Vec::new(), Vec::new());
+        let (has_ended, is_over, broken) = (false, false, None);
+        Self { protocol, stream, owed, heard, unsaid, has_ended, is_over, broken }
+    }
+
+    /// Says this, for which it is owed that.
+    pub fn say(&mut self, words: &[u8], answer: &[u8]) {
+        self.unsaid.extend(words);
+        self.owed.extend(answer);
+        self.speak();
+    }
+
+    /// Says a line or a message; the answer is the protocol's.
+    pub fn say_message(&mut self, message: &str) {
+        let line = format!("{message}\n");
+        let answer = match self.protocol {
+            Protocol::Line => format!("{message}{SUFFIX}\n"),
+            Protocol::Reply | Protocol::Rfc862 => line.clone(),
+        };
+        self.say(line.as_bytes(), answer.as_bytes());
+    }
+
+    /// Ends its side; the last words are answered like that.
+    pub fn end(&mut self, words: &[u8], answer: &[u8]) {
+        self.say(words, answer);
+        assert!(self.unsaid.is_empty(), "it has said everything");
+        self.stream.shutdown(Shutdown::Write).expect("it is open");
+        self.has_ended = true;
+    }
+
+    /// Says what makes the daemon end the conversation.
+    pub fn say_exit(&mut self, words: &[u8]) {
+        self.say(words, b"");
+        self.has_ended = true;
+    }
+
+    /// Says what the daemon will die of, and so is owed nothing.
+    pub fn say_fatal(&mut self, words: &[u8]) {
+        self.unsaid.extend(words);
+        self.speak();
+    }
+
+    /// Whether it was reset.
+    pub fn is_lost(&mut self) -> bool {
+        match self.stream.read(&mut [0; 16]) {
+            Err(error) => error.kind() == ErrorKind::ConnectionReset,
+            Ok(n) => panic!("it heard {n} bytes"),
+        }
+    }
+
+    fn speak(&mut self) {
+        match self.stream.write(&self.unsaid) {
+            Ok(n) => drop(self.unsaid.drain(..n)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => self.broken = Some(error.kind()),
+        }
+    }
+
+    /// Hears what is there. Whether it has got all it is owed.
+    pub fn is_content(&mut self) -> bool {
+        if !self.unsaid.is_empty() {
+            self.speak();
+        }
+        let mut buffer = [0; 16_384];
+        while !self.is_over {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => self.is_over = true,
+                Ok(n) => self.heard.extend(&buffer[..n]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => {
+                    self.broken = Some(error.kind());
+                    self.is_over = true;
+                }
+            }
+        }
+        if self.is_over && (!self.has_ended || self.broken.is_some()) {
+            assert!(self.heard.is_empty(), "{} after {:?}", self.account(), self.broken);
+            self.broken = Some(self.broken.unwrap_or(ErrorKind::UnexpectedEof));
+            return true;
+        }
+        let heard = self.without_suffixes();
+        let is_whole = heard.len() >= self.owed.len();
+        if is_whole || self.is_over {
+            assert!(heard == self.owed, "{}", self.account());
+        }
+        is_whole && self.is_over == self.has_ended && self.ends_well()
+    }
+
+    fn without_suffixes(&self) -> Vec<u8> {
+        if self.protocol != Protocol::Reply {
+            return self.heard.clone();
+        }
+        let suffix = SUFFIX.as_bytes();
+        let mut rest = &self.heard[..];
+        let mut heard = Vec::new();
+        while let Some((&first, behind)) = rest.split_first() {
+            match rest.strip_prefix(suffix) {
+                Some(behind) => rest = behind,
+                None if suffix.starts_with(rest) => break,
+                None => {
+                    heard.push(first);
+                    rest = behind;
+                }
+            }
+        }
+        heard
+    }
+
+    fn ends_well(&self) -> bool {
+        self.protocol != Protocol::Reply
+            || self.owed.is_empty()
+            || self.heard.ends_with(SUFFIX.as_bytes())
+    }
+
+    pub fn account(&self) -> String {
+        let tail =
+            |bytes: &[u8]| bytes[bytes.len().saturating_sub(80)..].escape_ascii().to_string();
+        format!(
+            "{} owed {} bytes, …{}; heard {} bytes, …{}",
+            self.protocol,
+            self.owed.len(),
+            tail(&self.owed),
+            self.heard.len(),
+            tail(&self.heard)
+        )
+    }
+}
+
+/// The daemon, stopped before its first instruction or running freely.
+pub struct Stage {
+    /// Goes before its manager does.
+    pub tracee: Option<Tracee>,
+    pub manager: Manager,
+    pub successor: Successor,
+    fifo: PathBuf,
+    pub kills: u64,
+    pub rows: Rows,
+    /// Of protocol `P`: with buffers of the usual size, and with small ones.
+    addresses: Vec<(Protocol, SocketAddr, SocketAddr)>,
+}
+
+impl Stage {
+    pub fn set(arguments: &[&str]) -> Self {
+        let mut scene = Scene::of("/bin/sh", &[]);
+        let addresses = Protocol::ALL.map(|protocol| {
+            (protocol, scene.listen(protocol, None), scene.listen(protocol, Some(1)))
+        });
+        let fifo = scene.manager.place().join("go");
+        mkfifoat(CWD, &fifo, Mode::RUSR | Mode::WUSR).expect("a place of our own");
+        let script = r#"read go < "$0"; exec "$@""#;
+        let path = fifo.to_str().expect("it is text");
+        let echod = env!("CARGO_BIN_EXE_echod");
+        let own = ["-c", script, path, echod, "--record-rate", "0"];
+        scene.arguments = [&own, arguments].concat().into_iter().map(str::to_owned).collect();
+        scene.start();
+        let mut stage = Self {
+            manager: scene.manager,
+            successor: Successor::default(),
+            tracee: None,
+            fifo,
+            kills: 0,
+            rows: Rows::default(),
+            addresses: addresses.to_vec(),
+        };
+        stage.seize();
+        stage
+    }
+
+    /// A new peer; `small` gets stuck if it does not listen.
+    pub fn talker(&self, protocol: Protocol, small: bool) -> Talker {
+        let own = self.addresses.iter().find(|(own, ..)| *own == protocol);
+        let (_, usual, tiny) = own.expect("all are there");
+        if small {
+            Talker::connect_small(*tiny, protocol)
+        } else {
+            Talker::connect(*usual, protocol)
+        }
+    }
+
+    fn seize(&mut self) {
+        let fifo = &self.fifo;
+        // Opened when the shell has opened it, and so is in its read.
+        let gate = std::fs::OpenOptions::new().write(true).open(fifo).expect("the shell reads");
+        self.tracee = Some(Tracee::seize(self.manager.pid(), || drop(gate)));
+    }
+
+    pub fn tracee(&mut self) -> &mut Tracee {
+        self.tracee.as_mut().expect("it lives")
+    }
+
+    /// Runs until it is ready, and everybody has what they are owed.
+    pub fn run(&mut self, what: &str, mut done: impl FnMut() -> bool) {
+        let manager = &self.manager;
+        let is_ready = || {
+            manager.wait("anything", |known| {
+                Some(known.present().any(|heard| heard.value("READY") == Some("1")))
+            })
+        };
+        let mut ready = false;
+        self.tracee.as_mut().expect("it lives").run_until(what, || {
+            ready = ready || is_ready();
+            ready && done()
+        });
+    }
+
+    /// Kills it where it is, looks at what it left, and starts the next.
+    pub fn kill(&mut self) -> Vec<Found> {
+        self.tracee.take().expect("it lives").kill(&mut self.manager);
+        self.kills += 1;
+        let stored = stored(&mut self.manager);
+        let (rows, found) = self.successor.look(&stored);
+        for row in [Row::Contradiction, Row::Stranger] {
+            assert_eq!(rows.count(row), 0, "{found:#?}");
+        }
+        self.rows.add(&rows);
+        self.manager.start_again();
+        self.seize();
+        found
+    }
+
+    /// Whether every record is free.
+    pub fn is_empty(&mut self) -> bool {
+        let stored = stored(&mut self.manager);
+        let Some(memory) = self.successor.memory(&stored) else { return true };
+        (0..memory.header().reached()).all(|number| memory.record(number).id().is_none())
+    }
+}
+
+impl Stage {
+    /// What shows every store into the memory file that a turn can make.
+    pub fn watch(&mut self) -> Watch {
+        let stored = stored(&mut self.manager);
+        let memory = self.successor.memory(&stored).expect("it is stored before READY=1");
+        let reach = memory.header().reached();
+        Watch {
+            header: memory.header(),
+            records: (0..reach).map(|number| memory.record(number)).collect(),
+        }
+    }
+}
+
+/// The words that are stored in turns.
+pub struct Watch {
+    header: &'static Header,
+    records: Vec<&'static Record>,
+}
+
+impl Watch {
+    /// What they say now.
+    pub fn look(&self) -> Vec<u64> {
+        let Header { served, received, sent, .. } = self.header;
+        let totals = [served, received, sent].map(|total| total.load(Ordering::Acquire));
+        let turn = self.header.turn().map_or(0, |turn| u64::from(turn) + 1);
+        let mut words = vec![turn];
+        words.extend(totals);
+        for record in &self.records {
+            let noted = record.noted();
+            let id = record.id().map_or(0, |id| id.0.get());
+            let state = u64::from(noted.state.bits());
+            words.extend([id, noted.c0, state, noted.w0, noted.slot.into(), noted.messages]);
+            words.push(record.strikes().into());
+        }
+        words
+    }
+}
+
+/// Counts stops, and knows when the daemon waits.
+#[derive(Default)]
+pub struct Count {
+    pub stops: Cell<u64>,
+    waits: Cell<bool>,
+}
+
+impl Count {
+    /// Whether this is the stop with that number, from 0.
+    pub fn is_at(&self, number: u64, stop: Stop) -> bool {
+        self.waits.set(matches!(
+            stop,
+            Stop::Entry { call: libc::SYS_epoll_wait | libc::SYS_epoll_pwait, .. }
+        ));
+        let at = self.stops.get();
+        self.stops.set(at + 1);
+        at == number
+    }
+
+    /// Whether it waits in the kernel for something to happen.
+    pub fn waits(&self) -> bool {
+        self.waits.get()
+    }
+}

@@ -1,0 +1,404 @@
+//! Killed at every system call's entry and exit, in turns and in adoption, and
+//! behind every store into the memory file, the daemon loses nothing.
+
+mod ordeal;
+mod peers;
+mod stage;
+mod support;
+mod tracer;
+
+use echod::echo::Protocol;
+use peers::successor::Row;
+use peers::text::{Random, SUFFIX};
+use stage::{Count, Stage, Talker};
+use std::cell::{Cell, RefCell};
+use tracer::{Pace, Stop};
+
+/// What a peer does while the daemon is stepped through what it makes of it.
+struct Act {
+    name: &'static str,
+    protocol: Protocol,
+    /// With buffers so small that answers get stuck.
+    small: bool,
+    does: fn(&mut Talker),
+}
+
+fn many(word: &str, count: usize) -> String {
+    word.repeat(count)
+}
+
+const ACTS: &[Act] = &[
+    Act { name: "a message", protocol: Protocol::Rfc862, small: false, does: message },
+    Act { name: "a message", protocol: Protocol::Reply, small: false, does: message },
+    Act { name: "a message", protocol: Protocol::Line, small: false, does: message },
+    Act { name: "many lines", protocol: Protocol::Line, small: false, does: many_lines },
+    Act { name: "half a line", protocol: Protocol::Line, small: false, does: half_a_line },
+    Act { name: "a long message", protocol: Protocol::Rfc862, small: true, does: long_message },
+    Act { name: "a long message", protocol: Protocol::Reply, small: true, does: long_message },
+    Act { name: "long lines", protocol: Protocol::Line, small: true, does: many_lines },
+    Act { name: "the end", protocol: Protocol::Rfc862, small: false, does: end },
+    Act {
+        name: "the end behind a message",
+        protocol: Protocol::Reply,
+        small: false,
+        does: last_message,
+    },
+    Act { name: "the end of a line", protocol: Protocol::Line, small: false, does: end_in_line },
+    Act {
+        name: "the end of what was held back",
+        protocol: Protocol::Line,
+        small: false,
+        does: end_in_word,
+    },
+    Act {
+        name: "the end of an exit word",
+        protocol: Protocol::Line,
+        small: false,
+        does: end_in_exit,
+    },
+    Act { name: "exit", protocol: Protocol::Line, small: false, does: exit_line },
+    Act { name: "exit", protocol: Protocol::Reply, small: false, does: exit_reply },
+];
+
+fn message(talker: &mut Talker) {
+    talker.say_message("a message");
+}
+
+fn many_lines(talker: &mut Talker) {
+    let line = many("x", 20);
+    let words = many(&format!("{line}\n"), 400);
+    let answer = many(&format!("{line}{SUFFIX}\n"), 400);
+    talker.say(words.as_bytes(), answer.as_bytes());
+}
+
+/// Says what may be the exit word, and then that it is not.
+fn half_a_line(talker: &mut Talker) {
+    talker.say(b"exi", b"");
+    talker.say(b"le\r", b"");
+    talker.say(b"\n", format!("exile{SUFFIX}\r\n").as_bytes());
+}
+
+fn long_message(talker: &mut Talker) {
+    let words = many("0123456789abcdef", 2_000);
+    talker.say(words.as_bytes(), words.as_bytes());
+}
+
+fn end(talker: &mut Talker) {
+    talker.end(b"", b"");
+}
+
+fn last_message(talker: &mut Talker) {
+    talker.end(b"bye", b"bye");
+}
+
+fn end_in_line(talker: &mut Talker) {
+    talker.end(b"bye\r", format!("bye\r{SUFFIX}").as_bytes());
+}
+
+fn end_in_word(talker: &mut Talker) {
+    talker.end(b"exi", format!("exi{SUFFIX}").as_bytes());
+}
+
+fn end_in_exit(talker: &mut Talker) {
+    talker.end(b"exit", b"");
+}
+
+fn exit_line(talker: &mut Talker) {
+    let answer = format!("so{SUFFIX}\n");
+    talker.say(b"so\n", answer.as_bytes());
+    talker.say_exit(b"exit\nmore");
+}
+
+fn exit_reply(talker: &mut Talker) {
+    talker.say_exit(b"exit");
+}
+
+/// Does one act again and again, and kills the daemon at one stop later each
+/// time, until it has done with the act before.
+fn step_through(stage: &mut Stage, act: &Act) -> u64 {
+    for number in 0.. {
+        let mut talker = stage.talker(act.protocol, act.small);
+        talker.say_message("hello");
+        stage.run(act.name, || talker.is_content());
+        stage.tracee().interrupt();
+        (act.does)(&mut talker);
+        let count = Count::default();
+        let tracee = stage.tracee.as_mut().expect("it lives");
+        let is_here = tracee.walk(
+            Pace::ToNextCall,
+            || count.waits() && talker.is_content(),
+            |stop| count.is_at(number, stop),
+        );
+        if !is_here {
+            stage.run(act.name, || talker.is_content());
+            return number;
+        }
+        stage.kill();
+        stage.run(act.name, || talker.is_content());
+        assert!(talker.broken.is_none(), "{}", talker.account());
+    }
+    unreachable!("no act has so many stops")
+}
+
+#[test]
+fn a_kill_at_any_call_of_a_turn_loses_nothing() {
+    let mut stage = Stage::set(&[]);
+    for act in ACTS {
+        let stops = step_through(&mut stage, act);
+        println!("{:?}: {}: killed at {stops} stops", act.protocol, act.name);
+    }
+    println!("{} kills; found: {}", stage.kills, stage.rows);
+    for row in [Row::Taken, Row::Given, Row::PartlyGiven, Row::Stuck] {
+        assert!(stage.rows.count(row) > 0, "nobody was found in row {row:?}");
+    }
+}
+
+#[test]
+fn a_kill_at_any_call_of_an_accept_loses_nothing_that_was_answered() {
+    let mut stage = Stage::set(&[]);
+    let mut gaps = 0;
+    for number in 0.. {
+        // The first in each life get their options one by one.
+        let mut first = stage.talker(Protocol::Line, false);
+        first.say_message("first");
+        stage.run("the first", || first.is_content());
+        stage.tracee().interrupt();
+        let mut talker = stage.talker(Protocol::Line, false);
+        talker.say_message("hello");
+        let count = Count::default();
+        let tracee = stage.tracee.as_mut().expect("it lives");
+        let is_here = tracee.walk(
+            Pace::ToNextCall,
+            || count.waits() && talker.is_content(),
+            |stop| count.is_at(number, stop),
+        );
+        if !is_here {
+            break;
+        }
+        stage.kill();
+        // A peer that was lost in the gap has not heard a byte, or this panics.
+        stage.run("an answer", || talker.is_content());
+        gaps += u64::from(talker.broken.is_some());
+    }
+    println!("{} kills, {gaps} in the gap; found: {}", stage.kills, stage.rows);
+    assert!(gaps > 0 && gaps < stage.kills / 2, "the gap is only between accept and bag");
+}
+
+/// Those who are in every state that an adoption knows, as long as nobody lets
+/// them out of it.
+fn everybody(stage: &mut Stage) -> Vec<Talker> {
+    let mut talkers = Vec::new();
+    for protocol in Protocol::ALL {
+        let mut idle = stage.talker(protocol, false);
+        idle.say_message("hello");
+        talkers.push(idle);
+        let mut stuck = stage.talker(protocol, true);
+        stuck.say_message("hello");
+        talkers.push(stuck);
+    }
+    let mut held_back = stage.talker(Protocol::Line, false);
+    held_back.say_message("hello");
+    talkers.push(held_back);
+    stage.run("hellos", || talkers.iter_mut().all(Talker::is_content));
+    talkers
+}
+
+#[test]
+fn a_kill_at_any_call_of_an_adoption_loses_nothing() {
+    let mut stage = Stage::set(&[]);
+    let mut talkers = everybody(&mut stage);
+    for (place, talker) in talkers.iter_mut().enumerate() {
+        match (place, talker.protocol) {
+            (6, _) => talker.say(b"exi", b""),
+            // They do not listen for now.
+            (1 | 3 | 5, Protocol::Line) => {
+                for _ in 0..4 {
+                    many_lines(talker);
+                }
+            }
+            (1 | 3 | 5, _) => long_message(talker),
+            _ => {}
+        }
+    }
+    let mut ends = 0;
+    for number in 0.. {
+        // Of each protocol in turn, before anything was given or behind all. The
+        // life in which it comes to that gets everybody past the last death, and
+        // the store rid of the bag that each death leaves.
+        let place = usize::try_from(number % 3).expect("below 3") * 2;
+        let talker = &mut talkers[place];
+        suspect(&mut stage, talker, number % 2 == 0);
+        // Now the adoption, call by call, from the first word to the manager on:
+        // before, it has touched nothing.
+        let is_word = |stop: Stop| matches!(stop, Stop::Entry { call, .. } if is_send(call));
+        assert!(stage.tracee().walk(Pace::ToNextCall, || false, is_word));
+        let count = Count::default();
+        let tracee = stage.tracee.as_mut().expect("it lives");
+        let is_here = tracee.walk(
+            Pace::ToNextCall,
+            || count.waits() && talker.is_content(),
+            |stop| count.is_at(number, stop),
+        );
+        if !is_here {
+            ends = number;
+            break;
+        }
+        stage.kill();
+        stage.run("the suspect's answer", || talker.is_content());
+    }
+    println!("{ends} stops, {} kills; found: {}", stage.kills, stage.rows);
+    talkers[6].say(b"le\n", format!("exile{SUFFIX}\n").as_bytes());
+    stage.run("everybody's answers", || talkers.iter_mut().all(Talker::is_content));
+    for talker in &mut talkers {
+        talker.end(b"", b"");
+    }
+    stage.run("everybody's ends", || talkers.iter_mut().all(Talker::is_content));
+    assert!(talkers.iter().all(|talker| talker.broken.is_none()));
+    for row in [Row::Idle, Row::Taken, Row::Given, Row::Stuck, Row::HeldBack] {
+        assert!(stage.rows.count(row) > 0, "nobody was found in row {row:?}");
+    }
+}
+
+/// Leaves a conversation in its turn: just before or just behind its send.
+fn suspect(stage: &mut Stage, talker: &mut Talker, before: bool) {
+    stage.tracee().interrupt();
+    talker.say_message("a suspect's message");
+    let is_here = |stop: Stop| match stop {
+        Stop::Entry { call, .. } => before && is_send(call),
+        Stop::Exit { call, result } => !before && is_send(call) && result > 0,
+        Stop::Instruction => false,
+    };
+    assert!(stage.tracee().walk(Pace::ToNextCall, || false, is_here));
+    let found = stage.kill();
+    assert!(found.iter().any(|found| matches!(found.row, Row::Taken | Row::Given)));
+}
+
+fn is_send(call: i64) -> bool {
+    matches!(call, libc::SYS_sendto | libc::SYS_sendmsg)
+}
+
+/// Kills behind each store into the memory file that an act makes the daemon do:
+/// what lies between two stores or calls leaves nothing behind.
+fn step_through_stores(stage: &mut Stage, act: &Act) -> u64 {
+    for number in 0.. {
+        let mut talker = stage.talker(act.protocol, act.small);
+        talker.say_message("hello");
+        stage.run(act.name, || talker.is_content());
+        stage.tracee().interrupt();
+        (act.does)(&mut talker);
+        let watch = stage.watch();
+        let (count, before) = (Cell::new(0), RefCell::new(watch.look()));
+        let asleep = stage.tracee().sleep();
+        let is_here = stage.tracee().walk(
+            Pace::OneInstruction,
+            || asleep.is_there() && talker.is_content(),
+            |_| {
+                let now = watch.look();
+                if now == *before.borrow() {
+                    return false;
+                }
+                *before.borrow_mut() = now;
+                count.set(count.get() + 1);
+                count.get() > number
+            },
+        );
+        if !is_here {
+            stage.run(act.name, || talker.is_content());
+            return number;
+        }
+        stage.kill();
+        stage.run(act.name, || talker.is_content());
+        assert!(talker.broken.is_none(), "{}", talker.account());
+    }
+    unreachable!("no act has so many stores")
+}
+
+#[test]
+fn a_kill_behind_any_store_of_a_turn_loses_nothing() {
+    let mut stage = Stage::set(&[]);
+    for act in ACTS.iter().filter(|act| !act.small) {
+        let stores = step_through_stores(&mut stage, act);
+        println!("{:?}: {}: killed behind {stores} stores", act.protocol, act.name);
+    }
+    println!("{} kills; found: {}", stage.kills, stage.rows);
+    for row in [Row::HalfNoted, Row::ExitNoted, Row::Farewell] {
+        assert!(stage.rows.count(row) > 0, "nobody was found in row {row:?}");
+    }
+}
+
+/// `ECHOD_TEST_STEPS` sets how many kills there are in each act, and how many in
+/// adoption, each after some number of single instructions.
+fn steps() -> u64 {
+    let steps = std::env::var("ECHOD_TEST_STEPS").ok();
+    steps.map_or(2, |steps| steps.parse().expect("it is a number"))
+}
+
+/// Lets the daemon do so many instructions; false if it slept, or had done with
+/// what is to be done, before. How many it did.
+fn walk(stage: &mut Stage, most: u64, mut is_done: impl FnMut() -> bool) -> (bool, u64) {
+    let done = Cell::new(0);
+    let asleep = stage.tracee().sleep();
+    let is_here = stage.tracee().walk(
+        Pace::OneInstruction,
+        || asleep.is_there() && is_done(),
+        |_| {
+            done.set(done.get() + 1);
+            done.get() >= most
+        },
+    );
+    (is_here, done.get())
+}
+
+#[test]
+fn a_kill_after_any_instruction_of_a_turn_loses_nothing() {
+    let mut random = Random::new(steps());
+    let mut stage = Stage::set(&[]);
+    for act in ACTS.iter().filter(|act| !act.small) {
+        let mut length = u64::MAX;
+        for _ in 0..=steps() {
+            let mut talker = stage.talker(act.protocol, act.small);
+            talker.say_message("hello");
+            stage.run(act.name, || talker.is_content());
+            stage.tracee().interrupt();
+            (act.does)(&mut talker);
+            // The first time it is let go to its end.
+            let most = if length == u64::MAX { length } else { 1 + random.below(length) };
+            let (is_here, done) = walk(&mut stage, most, || talker.is_content());
+            if is_here {
+                stage.kill();
+            } else {
+                length = done;
+            }
+            stage.run(act.name, || talker.is_content());
+            assert!(talker.broken.is_none(), "{}", talker.account());
+        }
+        println!("{:?}: {}: {length} instructions", act.protocol, act.name);
+    }
+    println!("{} kills; found: {}", stage.kills, stage.rows);
+}
+
+#[test]
+fn a_kill_after_any_instruction_of_an_adoption_loses_nothing() {
+    /// About as many as there are to the last suspect's answer.
+    const LENGTH: u64 = 300_000;
+    let mut random = Random::new(steps() + 1);
+    let mut stage = Stage::set(&[]);
+    let mut talkers = everybody(&mut stage);
+    many_lines(&mut talkers[3]);
+    long_message(&mut talkers[5]);
+    for number in 0..=steps() {
+        let place = usize::try_from(number % 3).expect("below 3") * 2;
+        suspect(&mut stage, &mut talkers[place], number % 2 == 0);
+        // Up to the first look into a bag nothing is touched.
+        let peek = |stop: Stop| matches!(stop, Stop::Exit { call: libc::SYS_recvmsg, .. });
+        assert!(stage.tracee().walk(Pace::ToNextCall, || false, peek));
+        let talker = &mut talkers[place];
+        let (is_here, _) = walk(&mut stage, 1 + random.below(LENGTH), || talker.is_content());
+        if is_here {
+            stage.kill();
+        }
+        stage.run("the answer of the suspect", || talkers[place].is_content());
+    }
+    println!("{} kills; found: {}", stage.kills, stage.rows);
+    stage.run("everybody's answers", || talkers.iter_mut().all(Talker::is_content));
+}

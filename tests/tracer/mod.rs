@@ -1,0 +1,354 @@
+//! A tracer: stops the daemon at each of its system calls, or after each single
+//! instruction, so that it can be killed at exactly that instant.
+//!
+//! The serving thread is the one that is stopped; any other runs freely.
+#![allow(unsafe_code, reason = "rustix has no ptrace(2)")]
+#![allow(dead_code, unreachable_pub, reason = "each test uses a part")]
+
+use crate::support::manager::Manager;
+use libc::{c_int, c_void, pid_t};
+use std::collections::BTreeSet;
+use std::io;
+use std::time::{Duration, Instant};
+
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Calls in which a daemon waits for others; none of the others takes any time.
+const WAITS: [i64; 5] =
+    [libc::SYS_epoll_wait, libc::SYS_epoll_pwait, libc::SYS_futex, libc::SYS_poll, libc::SYS_ppoll];
+
+/// Where the serving thread has stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Before the kernel does what it is asked.
+    Entry { call: i64, arguments: [u64; 6] },
+    /// After it has done it.
+    Exit { call: i64, result: i64 },
+    /// After one instruction.
+    Instruction,
+}
+
+/// How it goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    Freely,
+    ToNextCall,
+    OneInstruction,
+}
+
+/// A daemon that is traced. It dies with the tracer.
+#[derive(Debug)]
+pub struct Tracee {
+    leader: pid_t,
+    others: BTreeSet<pid_t>,
+    /// How the leader goes on; none while it is stopped.
+    pace: Option<Pace>,
+    /// The last call that it began.
+    call: i64,
+    /// Whether it may take a while until it stops.
+    may_wait: bool,
+    /// Whether it stopped in a call that waits for others.
+    is_waiting: bool,
+}
+
+impl Tracee {
+    /// Traces a process that will execute a program, which it has not done yet;
+    /// `go` makes it do so. It is stopped then, before its first instruction.
+    pub fn seize(leader: u32, go: impl FnOnce()) -> Self {
+        let leader = pid_t::try_from(leader).expect("it is a process id");
+        let options = libc::PTRACE_O_EXITKILL
+            | libc::PTRACE_O_TRACECLONE
+            | libc::PTRACE_O_TRACEEXEC
+            | libc::PTRACE_O_TRACESYSGOOD;
+        request(libc::PTRACE_SEIZE, leader, usize::try_from(options).expect("they are bits"))
+            .expect("it is our child");
+        let mut tracee = Self {
+            leader,
+            others: BTreeSet::new(),
+            pace: Some(Pace::Freely),
+            call: -1,
+            may_wait: true,
+            is_waiting: true,
+        };
+        go();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            assert!(Instant::now() < deadline, "it executes nothing");
+            let Some(status) = wait(leader) else { continue };
+            assert!(libc::WIFSTOPPED(status), "it ended: {status:x}");
+            if status >> 16 == libc::PTRACE_EVENT_EXEC {
+                tracee.pace = None;
+                return tracee;
+            }
+            resume(leader, Pace::Freely, signal_of(status));
+        }
+    }
+
+    /// Lets it run until something has come about.
+    pub fn run_until(&mut self, what: &str, mut done: impl FnMut() -> bool) {
+        self.go_on(Pace::Freely);
+        let deadline = Instant::now() + PATIENCE;
+        while !done() {
+            assert!(Instant::now() < deadline, "in vain it ran for: {what}");
+            if let Some(stop) = self.look() {
+                panic!("it runs freely, and stopped at {stop:?}");
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    /// Lets it run at this pace, and asks at each stop whether that is the one:
+    /// then it stays stopped there. False if something else came about first.
+    pub fn walk(
+        &mut self,
+        pace: Pace,
+        mut done: impl FnMut() -> bool,
+        mut is_here: impl FnMut(Stop) -> bool,
+    ) -> bool {
+        self.interrupt();
+        let mut stop = None;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if stop.is_none() {
+                self.go_on(pace);
+                stop = self.look();
+                // Nothing but a call takes any time.
+                while stop.is_none() && !self.may_wait {
+                    stop = self.look();
+                }
+            }
+            match stop.take() {
+                Some(stop) if is_here(stop) => return true,
+                Some(_) => {}
+                None if done() => return false,
+                None => {
+                    assert!(Instant::now() < deadline, "it does not come to its end");
+                    std::thread::yield_now();
+                }
+            }
+        }
+    }
+
+    /// Kills it, and waits until it is gone.
+    pub fn kill(self, manager: &mut Manager) {
+        drop(self);
+        manager.wait_exit();
+    }
+
+    /// Stops the leader wherever it is.
+    pub fn interrupt(&mut self) {
+        if self.pace.is_none() {
+            return;
+        }
+        request(libc::PTRACE_INTERRUPT, self.leader, 0).expect("it is traced");
+        let deadline = Instant::now() + PATIENCE;
+        while self.pace.is_some() {
+            assert!(Instant::now() < deadline, "it does not stop");
+            self.look_at_others();
+            let Some(status) = wait(self.leader) else { continue };
+            assert!(libc::WIFSTOPPED(status), "it ended: {status:x}");
+            // Where it is in a call that it is stopped at, that is its stop.
+            match (status >> 16, libc::WSTOPSIG(status)) {
+                (libc::PTRACE_EVENT_STOP, _) | (0, libc::SIGTRAP) => {
+                    self.pace = None;
+                    self.is_waiting = true;
+                }
+                (0, signal) if signal == libc::SIGTRAP | 0x80 => {
+                    self.pace = None;
+                    self.stop();
+                }
+                _ => self.pass(status),
+            }
+        }
+    }
+
+    /// To ask whether the leader sleeps in the kernel.
+    pub fn sleep(&self) -> Sleep {
+        Sleep(format!("/proc/{}/stat", self.leader))
+    }
+
+    /// Whether there are threads besides the leader; those that have ended go now.
+    fn has_others(&self) -> bool {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.leader));
+        let names = threads.into_iter().flatten().flatten().map(|thread| thread.file_name());
+        let numbers = names.filter_map(|name| name.to_str()?.parse().ok());
+        let others: Vec<_> = numbers.filter(|&thread| thread != self.leader).collect();
+        for &thread in &others {
+            wait(thread);
+        }
+        !others.is_empty()
+    }
+
+    fn go_on(&mut self, pace: Pace) {
+        if self.pace.is_none() {
+            self.may_wait = match pace {
+                Pace::Freely => true,
+                Pace::ToNextCall => self.is_waiting,
+                Pace::OneInstruction => self.is_at_call(),
+            };
+            resume(self.leader, pace, 0);
+            self.pace = Some(pace);
+        } else if self.pace != Some(pace) {
+            self.interrupt();
+            self.go_on(pace);
+        }
+    }
+
+    /// Whether the leader has stopped where its pace says.
+    fn look(&mut self) -> Option<Stop> {
+        self.look_at_others();
+        let status = if self.may_wait { wait(self.leader)? } else { await_stop(self.leader) };
+        assert!(libc::WIFSTOPPED(status), "it ended: {status:x}");
+        let signal = libc::WSTOPSIG(status);
+        if signal == libc::SIGTRAP | 0x80 {
+            self.pace = None;
+            return Some(self.stop());
+        }
+        if signal == libc::SIGTRAP && status >> 16 == 0 && self.pace == Some(Pace::OneInstruction) {
+            self.pace = None;
+            return Some(Stop::Instruction);
+        }
+        self.pass(status);
+        None
+    }
+
+    /// An event or a signal that does not concern us.
+    fn pass(&mut self, status: c_int) {
+        if status >> 16 == libc::PTRACE_EVENT_CLONE {
+            let mut thread: libc::c_ulong = 0;
+            request(libc::PTRACE_GETEVENTMSG, self.leader, (&raw mut thread) as usize)
+                .expect("it has just stopped");
+            self.others.insert(pid_t::try_from(thread).expect("it is a thread's id"));
+        }
+        let pace = self.pace.expect("it ran");
+        resume(self.leader, pace, signal_of(status));
+    }
+
+    /// Whether its next instruction is a call: only those take any time.
+    fn is_at_call(&self) -> bool {
+        let [_, at, ..] = info(self.leader);
+        let at = std::ptr::without_provenance_mut::<c_void>(usize::try_from(at).expect("64 bits"));
+        // SAFETY: nothing of ours is touched.
+        let word = unsafe { libc::ptrace(libc::PTRACE_PEEKTEXT, self.leader, at, 0) };
+        let [a, b, c, d, ..] = word.to_le_bytes();
+        let (bytes, call): (&[u8], &[u8]) = match () {
+            () if cfg!(target_arch = "x86_64") => (&[a, b], &[0x0f, 0x05]),
+            () if cfg!(target_arch = "aarch64") => (&[a, b, c, d], &[0x01, 0x00, 0x00, 0xd4]),
+            // It is not known, so each may be one.
+            () => (&[], &[]),
+        };
+        bytes == call
+    }
+
+    /// The call that the leader has stopped at.
+    fn stop(&mut self) -> Stop {
+        let [head, _, _, first, arguments @ .., _] = info(self.leader);
+        // A number of the kernel's is signed.
+        let signed = i64::from_ne_bytes(first.to_ne_bytes());
+        if head & 0xff == 1 {
+            self.call = signed;
+            self.is_waiting = WAITS.contains(&self.call);
+            return Stop::Entry { call: self.call, arguments };
+        }
+        self.is_waiting = false;
+        Stop::Exit { call: self.call, result: signed }
+    }
+
+    fn look_at_others(&mut self) {
+        self.others.retain(|&thread| {
+            while let Some(status) = wait(thread) {
+                if !libc::WIFSTOPPED(status) {
+                    return false;
+                }
+                resume(thread, Pace::Freely, signal_of(status));
+            }
+            true
+        });
+    }
+}
+
+/// Whether a thread sleeps.
+#[derive(Debug)]
+pub struct Sleep(String);
+
+impl Sleep {
+    pub fn is_there(&self) -> bool {
+        let stat = std::fs::read_to_string(&self.0).unwrap_or_default();
+        stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" S"))
+    }
+}
+
+impl Drop for Tracee {
+    fn drop(&mut self) {
+        // SAFETY: plain numbers.
+        unsafe { libc::kill(self.leader, libc::SIGKILL) };
+        // Who is traced is not gone before the tracer has seen it, and there may be
+        // threads that it has not heard of yet.
+        while self.has_others() {
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// `struct ptrace_syscall_info`: the operation, where it is, and what belongs to it.
+fn info(thread: pid_t) -> [u64; 11] {
+    let mut info = [0_u64; 11];
+    let length = size_of_val(&info);
+    // SAFETY: the kernel writes no more than `length` bytes.
+    let got =
+        unsafe { libc::ptrace(libc::PTRACE_GET_SYSCALL_INFO, thread, length, info.as_mut_ptr()) };
+    assert!(got > 0, "{}", io::Error::last_os_error());
+    info
+}
+
+/// The signal that a stop is about, if it is about one.
+fn signal_of(status: c_int) -> c_int {
+    match libc::WSTOPSIG(status) {
+        // Of ours: a call, or an instruction when it was to run already.
+        signal if signal & 0x7f == libc::SIGTRAP => 0,
+        signal if status >> 16 == 0 => signal,
+        _ => 0,
+    }
+}
+
+fn resume(thread: pid_t, pace: Pace, signal: c_int) {
+    let how = match pace {
+        Pace::Freely => libc::PTRACE_CONT,
+        Pace::ToNextCall => libc::PTRACE_SYSCALL,
+        Pace::OneInstruction => libc::PTRACE_SINGLESTEP,
+    };
+    let signal = usize::try_from(signal).expect("signals are small");
+    match request(how, thread, signal) {
+        // It was killed meanwhile, which its end will tell.
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
+        result => result.expect("it is stopped"),
+    }
+}
+
+/// What has become of a thread, without waiting. The leader's end is left for
+/// whoever waits for it.
+fn wait(thread: pid_t) -> Option<c_int> {
+    let mut status = 0;
+    // SAFETY: plain numbers, and a place for one.
+    let got = unsafe { libc::waitpid(thread, &raw mut status, libc::__WALL | libc::WNOHANG) };
+    (got > 0).then_some(status)
+}
+
+/// The same, but it waits.
+fn await_stop(thread: pid_t) -> c_int {
+    let mut status = 0;
+    // SAFETY: plain numbers, and a place for one.
+    let got = unsafe { libc::waitpid(thread, &raw mut status, libc::__WALL) };
+    assert!(got > 0, "{}", io::Error::last_os_error());
+    status
+}
+
+fn request(what: libc::c_uint, thread: pid_t, data: usize) -> io::Result<()> {
+    let nothing = std::ptr::null_mut::<c_void>();
+    // SAFETY: `data` is a number, or the address of a place that the request fills.
+    match unsafe { libc::ptrace(what, thread, nothing, data) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
