@@ -62,7 +62,7 @@ pub async fn drain(who: Who, at_most: Duration) {
             leaving.push(tokio::spawn(take_leave(number, id)));
         }
     }
-    for task in leaving.into_iter().chain(with(Desk::parting)) {
+    for task in leaving.into_iter().chain(with(|desk| desk.parting(who))) {
         if timeout_at(deadline, task).await.is_err() {
             break;
         }
@@ -134,10 +134,14 @@ impl Desk {
         Some(driver)
     }
 
-    /// The tasks of conversations that are being seen off.
-    fn parting(&mut self) -> Vec<JoinHandle<()>> {
-        let parting = self.talks.iter_mut().flatten().filter(|talk| talk.parting);
-        parting.filter_map(|talk| talk.task.take()).collect()
+    /// The tasks of those that are being seen off: a successor does that, too.
+    fn parting(&mut self, who: Who) -> Vec<JoinHandle<()>> {
+        let chosen = self.chosen(who).into_iter();
+        let task = |(number, _)| {
+            let talk = self.talk(number);
+            if talk.parting { talk.task.take() } else { None }
+        };
+        chosen.filter_map(task).collect()
     }
 
     fn watch_again(&mut self, number: u32, id: Id) -> Option<(Watch, u64)> {
