@@ -1,0 +1,312 @@
+"""The report: what was measured, as tables and pictures."""
+
+import pathlib
+import platform
+import shutil
+import statistics
+import subprocess
+
+import chart
+import measure
+import plan
+
+
+class Figures:
+    """Many values of one thing."""
+
+    def __init__(self, values):
+        self.values = sorted(values)
+
+    def __bool__(self):
+        return bool(self.values)
+
+    @property
+    def n(self):
+        return len(self.values)
+
+    @property
+    def median(self):
+        return statistics.median(self.values)
+
+    @property
+    def quartiles(self):
+        if self.n < 2:
+            return self.median, self.median
+        low, _, high = statistics.quantiles(self.values, n=4, method="inclusive")
+        return low, high
+
+    def show(self, form="%.3f"):
+        return (form + " (" + form + "–" + form + ", n %d)") % (self.median, *self.quartiles, self.n)
+
+    def point(self, x):
+        return (x, self.median, *self.quartiles)
+
+
+class Reading:
+    """The book, read."""
+
+    def __init__(self, book):
+        self.entries = book.entries
+        self.dropped = self.kept = 0
+
+    def chains(self, cell):
+        return [e["samples"] for e in self.entries if e["kind"] == "chain" and e["cell"] == cell]
+
+    def samples(self, cell, server, field):
+        return Figures(s[field] for chain in self.chains(cell) for s in chain
+                       if s["server"] == server and measure.is_clean(s))
+
+    def ratios(self, cell, server, field):
+        """Each sample against the mean of its two neighbours, which are the base."""
+        found = []
+        for chain in self.chains(cell):
+            for before, it, after in zip(chain, chain[1:], chain[2:]):
+                if it["server"] == server and all(map(measure.is_clean, (before, it, after))):
+                    base = (before[field] + after[field]) / 2
+                    found.append(it[field] / base if base else 1.0)
+        return Figures(found)
+
+    def base_against_itself(self, cell):
+        found = []
+        for chain in self.chains(cell):
+            bases = chain[::2]
+            found += [b["ns"] / a["ns"] for a, b in zip(bases, bases[1:]) if measure.is_clean(a) and measure.is_clean(b)]
+        return Figures(found)
+
+    def of(self, kind, field, **wanted):
+        return Figures(e[field] for e in self.entries
+                       if e["kind"] == kind and all(e.get(k) == v for k, v in wanted.items()))
+
+
+def verdict(figures, bar):
+    if figures.median <= bar:
+        return "met"
+    return "within its spread" if figures.quartiles[0] <= bar and figures.median <= bar + 0.02 else "**missed**"
+
+
+def table(head, rows):
+    return ["| " + " | ".join(head) + " |", "|" + "---|" * len(head),
+            *("| " + " | ".join(map(str, row)) + " |" for row in rows), ""]
+
+
+def shown_of(cell, many):
+    return cell.shown.replace("{many}", "{:,}".format(many))
+
+
+def bar_rows(reading, servers, many):
+    for cell in plan.CELLS:
+        for name, bar in zip(cell.others, cell.bars):
+            if figures := reading.ratios(cell.name, name, "ns"):
+                yield (shown_of(cell, many), servers[name].shown, "CPU per " + cell.per, "≤ %.2f" % bar,
+                       figures.show(), verdict(figures, bar))
+        if cell.p99_bar and (figures := reading.ratios(cell.name, cell.others[0], "p99")):
+            yield (shown_of(cell, many), servers[cell.others[0]].shown, "p99", "≤ %.2f" % cell.p99_bar,
+                   figures.show("%.2f"), verdict(figures, cell.p99_bar))
+
+
+def memory_per_peer(reading, server, peers):
+    return Figures((e["during"] - e["before"]) / peers for e in reading.entries
+                   if e["kind"] == "memory" and e["server"] == server and e["peers"] == peers)
+
+
+def single_bar_rows(reading, many, stripped):
+    per = memory_per_peer(reading, "echod", many)
+    if per:
+        yield ("{:,} idle peers".format(many), "echod, all on", "PSS per conversation", "≤ 1,024 B",
+               per.show("%.0f"), "met" if per.median <= 1024 else "**missed**")
+        back = Figures((e["after"] - e["before"]) / 2**20 for e in reading.entries
+                       if e["kind"] == "memory" and e["server"] == "echod" and e["peers"] == many)
+        yield ("{:,} peers have gone".format(many), "echod, all on", "PSS above the start, MiB", "≤ 2.0",
+               back.show("%.2f"), "met" if back.median <= 2 else "**missed**")
+    start = reading.of("start", "ms", server="echod")
+    if start:
+        yield ("exec to first answer, listener inherited", "echod, all on", "ms", "≤ 5.0", start.show("%.2f"),
+               "met" if start.median <= 5 else "**missed**")
+    if stripped:
+        yield ("binary, stripped", "echod", "bytes", "≤ 1,500,000", "{:,}".format(stripped),
+               "met" if stripped <= 1500000 else "**missed**")
+
+
+def cell_rows(reading, servers, many):
+    for cell in plan.CELLS:
+        if not reading.chains(cell.name):
+            continue
+        for name in (cell.base, *cell.others):
+            ns, rate = reading.samples(cell.name, name, "ns"), reading.samples(cell.name, name, "rate")
+            if not ns:
+                continue
+            p50, p99 = reading.samples(cell.name, name, "p50"), reading.samples(cell.name, name, "p99")
+            ratio = reading.ratios(cell.name, name, "ns") if name != cell.base else reading.base_against_itself(cell.name)
+            latency = ["%.2f / %.2f" % (p50.median / 1000, p99.median / 1000)] if p50.median else ["–"]
+            load = reading.samples(cell.name, name, "load").median
+            busy = reading.samples(cell.name, name, "busy").median
+            yield (shown_of(cell, many), servers[name].shown, ratio.show() if ratio else "–",
+                   "%.2f" % (ns.median / 1000), "{:,.0f}".format(rate.median), *latency,
+                   "%.0f %% / %.0f %%%s" % (100 * busy, 100 * load, limit(busy, load)))
+
+
+def limit(busy, load):
+    return " ← load" if load > measure.LIMIT and load > busy else ""
+
+
+def debian_rows(reading, servers):
+    names = [name for name in servers if servers[name].forks]
+    for name in names:
+        message = reading.ratios("debian-" + name, name, "ns")
+        connection = reading.ratios("debian-churn-" + name, name, "ns")
+        p99 = reading.samples("debian-" + name, name, "p99")
+        memory = memory_per_peer(reading, name, 200)
+        if message or connection or memory:
+            yield (servers[name].shown, message.show("%.1f") if message else "no answers",
+                   "%.1f" % (p99.median / 1000) if p99 else "–",
+                   connection.show("%.1f") if connection else "no answers",
+                   "{:,.0f}".format(memory.median / 1024) if memory else "–")
+
+
+def of_peers(reading, many, server, field, ratio=False):
+    """One point for each number of peers that was measured."""
+    sizes = {"1": 1, "50": 50, "100": 100, "1000": 1000, "many": many}
+    for cell, peers in sizes.items():
+        figures = (reading.ratios if ratio else reading.samples)(cell, server, field)
+        if figures:
+            yield figures.point(peers)
+
+
+def scaled(points, factor):
+    return [(x, *(value * factor for value in rest)) for x, *rest in points]
+
+
+def pictures(reading, servers, many):
+    three = [("floor", "C epoll"), ("echod", "echod, all on"), ("habit", "tokio textbook")]
+
+    def series(make):
+        found = [(shown, list(make(name))) for name, shown in three]
+        return [(shown, points) for shown, points in found if points]
+
+    cpu = series(lambda name: scaled(of_peers(reading, many, name, "ns"), 0.001))
+    if cpu:
+        yield "cpu-by-peers", chart.lines("CPU time of the server per message of 128 B", "peers", "µs", cpu,
+                                          y_from_zero=True)
+    ratios = [(shown, list(of_peers(reading, many, name, "ns", ratio=True))) for name, shown in three[1:]]
+    ratios = [row for row in ratios if row[1]]
+    if ratios:
+        yield "ratio-by-peers", chart.lines("CPU time per message, as a ratio to C epoll", "peers", "ratio",
+                                            [("C epoll", [(x, 1, 1, 1) for x, *_ in ratios[0][1]]), *ratios])
+    for field in ("p50", "p99"):
+        latency = series(lambda name: scaled(of_peers(reading, many, name, field), 0.001))
+        if latency:
+            yield field + "-by-peers", chart.lines(field + " of the time to an answer, closed loop", "peers", "ms",
+                                                   latency, y_powers=True)
+    memory = series(lambda name: [
+        Figures((e["during"] - e["before"]) / 2**20 for e in reading.entries
+                if e["kind"] == "memory" and e["server"] == name and e["peers"] == peers).point(peers)
+        for peers in (100, 1000, many) if memory_per_peer(reading, name, peers)])
+    if memory:
+        yield "memory-by-peers", chart.lines("Memory of the server's process for idle peers (PSS)", "peers", "MiB",
+                                             memory, x_powers=False, y_from_zero=True)
+    sizes = {"32B": 32, "50": 128, "1KiB": 1024, "16KiB": 16384}
+    throughput = series(lambda name: [
+        point for cell, size in sizes.items() if (figures := reading.samples(cell, name, "rate"))
+        for point in scaled([figures.point(size)], size / 1e6)])
+    if throughput:
+        yield "throughput-by-size", chart.lines("Echoed by one core, 50 peers", "bytes of a message", "MB/s",
+                                                throughput, y_powers=True)
+    for cell, title in (("", "CPU per message, 50 peers"), ("churn-", "CPU per connect, message, close")):
+        rows = [(servers[name].shown, figures.median) for name in servers if servers[name].forks
+                and (figures := reading.ratios("debian-" + cell + name, name, "ns"))]
+        own = reading.ratios("50", "echod", "ns") if not cell else reading.ratios("churn", "echod-store", "ns")
+        if rows and own:
+            rows = [("C epoll", 1.0), ("echod", own.median), *sorted(rows, key=lambda row: row[1])]
+            yield "debian-" + (cell + "cpu"), chart.bars(title + ", as a multiple of C epoll", "× C epoll", rows)
+
+
+def growth(reading, many):
+    """How cost grows with the crowd, and what follows for larger machines."""
+    rows = []
+    for cell, peers in (("100", 100), ("1000", 1000), ("many", many)):
+        ns, per = reading.samples(cell, "echod", "ns"), memory_per_peer(reading, "echod", peers)
+        if ns and per:
+            rows.append(("{:,}".format(peers), "%.2f" % (ns.median / 1000),
+                         "{:,.0f}".format(1e9 / ns.median), "{:,.0f}".format(per.median)))
+    if not rows:
+        return []
+    return ["## How cost grows", "",
+            *table(("peers", "µs of CPU per message", "messages per CPU second", "B of PSS per idle conversation"), rows),
+            "A conversation costs what it costs, whatever the others do: the growth from the first row to the last is "
+            "the processor's caches, and the C loop has it too (see the ratios). One thread serves, so one instance "
+            "uses one core; the second core of this machine was the load's. A machine with more cores runs more "
+            "instances on one port (`ReusePort=`), which share nothing but the kernel, so their sum is calculated as "
+            "instances × messages per CPU second, as long as the kernel's network stack and the peers have the other "
+            "half of the cores: for the loopback, sending and receiving cost about the same on either side. The kernel "
+            "spreads connections over the instances by a hash, so none gets exactly its share.", ""]
+
+
+def machine():
+    model = next((line.split(":", 1)[1].strip() for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+                  if line.startswith("model name")), "unknown")
+    congestion = pathlib.Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip()
+    return "%s, kernel %s, %s" % (model, platform.release(), congestion)
+
+
+def stripped_size():
+    where = plan.BUILD / "stripped"
+    if not shutil.which("strip") or not plan.ECHOD.exists():
+        return 0
+    subprocess.run(["strip", "-o", where, plan.ECHOD], check=True)
+    return where.stat().st_size
+
+
+def write(book, servers, many):
+    reading = Reading(book)
+    chains = [e for e in book.entries if e["kind"] == "chain"]
+    samples = [s for e in chains for s in e["samples"]]
+    dirty = sum(not measure.is_clean(s) for s in samples)
+    drawn = []
+    for name, svg in pictures(reading, servers, many):
+        path = plan.BUILD / (name + ".svg")
+        path.write_text(svg)
+        if shutil.which("rsvg-convert"):
+            subprocess.run(["rsvg-convert", "-o", path.with_suffix(".png"), path], check=False)
+        drawn.append("![%s](%s.svg)" % (name, name))
+    out = [
+        "# What an echo costs", "",
+        "CPU time of the server, by the kernel's accounting, as a ratio to a bare epoll loop in C that was sampled "
+        "within seconds before and after; medians, with the middle half of the samples and their number in brackets. "
+        "The server has one core, the load the other; every byte that comes back is compared. Nothing here ran in a "
+        "sandbox. Absolute times only show orders of magnitude.", "",
+        "Machine: %s. %d samples, of which %d were dropped because something else used more than %d %% of a core." % (
+            machine(), len(samples), dirty, 100 * measure.others_max), "",
+        "## The bars", "",
+        *table(("load", "server", "what", "bar", "median (quartiles, n)", "verdict"),
+               [*bar_rows(reading, servers, many), *single_bar_rows(reading, many, stripped_size())]),
+        "## All loads", "",
+        "A base's own row is the base against itself. Busy: the server's core and the load's; where the load is the "
+        "limit, that is said.", "",
+        *table(("load", "server", "CPU ratio", "µs", "per second", "p50 / p99 ms", "busy"),
+               cell_rows(reading, servers, many)),
+        "## Debian's programs beside it", "",
+        "As a multiple of the C loop: 50 peers × 128 B, and connect, message, close with 20 at once. Memory is the PSS "
+        "of all their processes for each of 200 idle peers, in KiB.", "",
+        *table(("program", "CPU per message", "p99 ms", "CPU per connection", "KiB per idle peer"),
+               debian_rows(reading, servers)),
+        "## Start and adoption", "",
+        *table(("server", "exec to first answer, ms"),
+               [(servers[n].shown, f.show("%.2f")) for n in ("floor", "habit", "echod")
+                if (f := reading.of("start", "ms", server=n))]),
+        *table(("conversations in the store", "killed; ready again after, ms", "all asked and answered in, ms"),
+               [("{:,}".format(p), r.show("%.0f"), reading.of("adoption", "asked_ms", peers=p).show("%.0f"))
+                for p in (1000, many) if (r := reading.of("adoption", "ready_ms", peers=p))]),
+        "## Memory", "",
+        *table(("idle peers", "server", "B per peer", "MiB at the start", "MiB after they have gone"),
+               [("{:,}".format(p), servers[n].shown, m.show("%.0f"),
+                 "%.2f" % (reading.of("memory", "before", server=n, peers=p).median / 2**20),
+                 "%.2f" % (reading.of("memory", "after", server=n, peers=p).median / 2**20))
+                for p in (100, 1000, many) for n in ("floor", "habit", "echod")
+                if (m := memory_per_peer(reading, n, p))]),
+        *growth(reading, many),
+        "## Pictures", "", *drawn, "",
+    ]
+    failures = sorted({(e["cell"], e["why"]) for e in book.entries if e["kind"] == "failure"})
+    if failures:
+        out += ["## What failed", "", *("- %s: %s" % failure for failure in failures), ""]
+    (plan.BUILD / "report.md").write_text("\n".join(out))
