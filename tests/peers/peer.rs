@@ -90,6 +90,7 @@ pub struct Peer {
     farewell: Vec<u8>,
     is_ending: bool,
     rests_until: Option<Instant>,
+    is_breaking_up: bool,
 }
 
 impl Peer {
@@ -125,6 +126,7 @@ impl Peer {
             farewell: Vec::new(),
             is_ending: false,
             rests_until: None,
+            is_breaking_up: false,
             random,
             plan,
         })
@@ -168,6 +170,10 @@ impl Peer {
 
     /// Hears and says what it can. `everybody` ends now, if it is true.
     pub fn act(&mut self, ears: bool, mouth: bool, break_up: bool, seen: &mut Seen) -> Fate {
+        if break_up && !self.is_breaking_up {
+            self.is_breaking_up = true;
+            self.hurry();
+        }
         if ears && let Some(fate) = self.listen(seen) {
             return fate;
         }
@@ -227,6 +233,16 @@ impl Peer {
         };
         self.tail = Some(tail);
         let _ = self.stream.shutdown(Shutdown::Write);
+    }
+
+    /// What is owed now is to be had soon.
+    fn hurry(&mut self) {
+        if let Load::Slow { bite, rest, .. } = &mut self.plan.load
+            && self.is_breaking_up
+        {
+            (*bite, *rest) = (65_536, Duration::ZERO);
+            let _ = sockopt::set_socket_recv_buffer_size(&self.stream, 1 << 20);
+        }
     }
 
     fn taken_from(&self, mut at: u64, length: usize) -> Vec<u8> {
