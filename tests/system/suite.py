@@ -100,7 +100,7 @@ def _cases(file, words):
 
 def _explain(host):
     shown = host.try_(f"systemctl status --no-pager -n 0 {' '.join(UNITS)}; systemctl --failed --no-pager; "
-                      f"journalctl --no-pager -n 40 -o short-precise --after-cursor='{host.begun}'")
+                      f"journalctl --no-pager -o short-precise --after-cursor='{host.begun}' | tail -n 60")
     return shown.stdout
 
 
