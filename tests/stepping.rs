@@ -408,3 +408,63 @@ fn a_kill_after_any_instruction_of_an_adoption_loses_nothing() {
     println!("{} kills; found: {}", stage.kills, stage.rows);
     stage.run("everybody's answers", || talkers.iter_mut().all(Talker::is_content));
 }
+
+#[test]
+fn a_kill_at_any_call_of_a_move_between_bags_loses_nothing() {
+    let mut stage = Stage::set(&[]);
+    // Half of it is what may lie in bags before the dead are too many.
+    stage.manager.descriptors_max(128);
+    stage.kill();
+    let (mut ends, mut moved) = (0, 0);
+    for number in 0.. {
+        let mut talkers: Vec<_> = (0..6).map(|_| stage.talker(Protocol::Line, false)).collect();
+        greet(&mut stage, &mut talkers);
+        for _ in 0..2 {
+            let mut visitors: Vec<_> =
+                (0..40).map(|_| stage.talker(Protocol::Line, false)).collect();
+            greet(&mut stage, &mut visitors);
+            for visitor in &mut visitors {
+                visitor.end(b"", b"");
+            }
+            stage.run("the visitors' ends", || visitors.iter_mut().all(Talker::is_content));
+        }
+        // Only a predecessor's bag, or a full one, is emptied.
+        stage.kill();
+        let mut last = stage.talker(Protocol::Line, false);
+        greet(&mut stage, std::slice::from_mut(&mut last));
+        stage.tracee().interrupt();
+        last.end(b"", b"");
+        let count = Count::default();
+        let before = stage.manager.stored();
+        let asleep = stage.tracee().sleep();
+        let manager = RefCell::new(&mut stage.manager);
+        let is_here = stage.tracee.as_mut().expect("it lives").walk(
+            Pace::ToNextCall,
+            || asleep.is_there() && last.is_content() && manager.borrow_mut().stored() != before,
+            |stop| count.is_at(number, stop),
+        );
+        moved += u64::from(stage.manager.stored() != before);
+        if is_here {
+            stage.kill();
+        }
+        stage.run("the last visitor's end", || last.is_content());
+        greet(&mut stage, &mut talkers);
+        for talker in &mut talkers {
+            talker.end(b"", b"");
+        }
+        stage.run("their ends", || talkers.iter_mut().all(Talker::is_content));
+        if !is_here {
+            ends = number;
+            break;
+        }
+    }
+    println!("{ends} stops, {moved} behind the move, {} kills; found: {}", stage.kills, stage.rows);
+    assert!(moved > 1, "nothing was moved");
+}
+
+fn greet(stage: &mut Stage, talkers: &mut [Talker]) {
+    for talker in &mut *talkers {
+        talker.say_message("hello");
+    }
+    stage.run("hellos", || talkers.iter_mut().all(Talker::is_content));
+}
