@@ -5,8 +5,8 @@
 mod arguments;
 mod environment;
 mod exit;
-mod usage;
-mod values;
+pub(crate) mod usage;
+pub(crate) mod values;
 
 pub use environment::variable;
 pub use exit::{ExitStatus, Stop, complain};
@@ -16,6 +16,8 @@ use arguments::Arguments;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
 use std::ffi::OsString;
+
+const PROGRAM: &str = "echod";
 
 /// What the operator wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +53,7 @@ pub fn parse_with(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Invocation, Stop> {
     let mut command_line = args.into_iter().skip(1).collect::<Vec<_>>();
-    let said = matches(&command_line).map_err(|error| usage::stop(&error, None))?;
+    let said = matches(&command_line).map_err(|error| usage::stop(PROGRAM, &error, None))?;
 
     // A variable is the option it is named after, read by the same parser. It
     // goes unread where the command line has that option.
@@ -59,14 +61,15 @@ pub fn parse_with(
     let mut words = Vec::new();
     for variable in environment.variables {
         if said.value_source(variable.id.as_str()) != Some(ValueSource::CommandLine) {
-            matches(&variable.words).map_err(|error| usage::stop(&error, Some(&variable.name)))?;
+            matches(&variable.words)
+                .map_err(|error| usage::stop(PROGRAM, &error, Some(&variable.name)))?;
             words.extend(variable.words);
         }
     }
     words.append(&mut command_line);
     let config = matches(&words)
         .and_then(|mut matches| Arguments::from_arg_matches_mut(&mut matches))
-        .map_err(|error| usage::stop(&error, None))?
+        .map_err(|error| usage::stop(PROGRAM, &error, None))?
         .config()
         .map_err(|error| Stop::Usage(error.to_string()))?;
     Ok(Invocation { config, unknown_variables: environment.unknown })

@@ -8,15 +8,16 @@ use std::os::unix::ffi::OsStrExt;
 /// How much of what was said is repeated, in characters.
 const REPEATED_MAX: usize = 64;
 
-/// What clap refused, on the command line or in the environment.
-pub(super) fn stop(error: &clap::Error, variable: Option<&str>) -> Stop {
+/// What clap refused of what was said to `program`, on the command line or in
+/// the environment.
+pub(crate) fn stop(program: &str, error: &clap::Error, variable: Option<&str>) -> Stop {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Stop::Say(error.to_string()),
-        _ => Stop::Usage(line(error, variable)),
+        _ => Stop::Usage(line(program, error, variable)),
     }
 }
 
-fn line(error: &clap::Error, variable: Option<&str>) -> String {
+fn line(program: &str, error: &clap::Error, variable: Option<&str>) -> String {
     let context = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
         _ => None,
@@ -24,9 +25,9 @@ fn line(error: &clap::Error, variable: Option<&str>) -> String {
     let argument = context(ContextKind::InvalidArg).unwrap_or_default();
     if error.kind() == ErrorKind::UnknownArgument {
         return if argument.starts_with('-') {
-            format!("unknown option {} (see echod --help)", escaped(argument))
+            format!("unknown option {} (see {program} --help)", escaped(argument))
         } else {
-            format!("unexpected argument {} (see echod --help)", quoted(argument))
+            format!("unexpected argument {} (see {program} --help)", quoted(argument))
         };
     }
     // clap says "--idle-timeout <TIME>".
@@ -36,8 +37,8 @@ fn line(error: &clap::Error, variable: Option<&str>) -> String {
         return format!("{who}: {reason}");
     }
     match error.kind() {
-        ErrorKind::InvalidValue => format!("{who}: a value is needed (see echod --help)"),
-        ErrorKind::TooManyValues => format!("{who}: no value is allowed (see echod --help)"),
+        ErrorKind::InvalidValue => format!("{who}: a value is needed (see {program} --help)"),
+        ErrorKind::TooManyValues => format!("{who}: no value is allowed (see {program} --help)"),
         _ => {
             let text = error.to_string();
             let first = text.lines().next().unwrap_or_default();
@@ -47,12 +48,12 @@ fn line(error: &clap::Error, variable: Option<&str>) -> String {
 }
 
 /// In quotes, as [`escaped`].
-pub(super) fn quoted(text: impl AsRef<OsStr>) -> String {
+pub(crate) fn quoted(text: impl AsRef<OsStr>) -> String {
     format!("'{}'", escaped(text))
 }
 
 /// Nothing in it does anything to a terminal, and it is short.
-pub(super) fn escaped(text: impl AsRef<OsStr>) -> String {
+pub(crate) fn escaped(text: impl AsRef<OsStr>) -> String {
     let mut escaped = String::new();
     let mut left = REPEATED_MAX;
     for chunk in text.as_ref().as_bytes().utf8_chunks() {

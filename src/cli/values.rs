@@ -15,14 +15,14 @@ use std::str::FromStr;
 /// A way to read a value. clap's own would not let values be bytes, and words
 /// its refusals in several lines.
 #[derive(Clone)]
-pub(super) struct Reader<T> {
+pub(crate) struct Reader<T> {
     read: fn(&OsStr) -> Result<T, String>,
     words: &'static [&'static str],
 }
 
 impl<T> Reader<T> {
     /// The only words it reads, for the shell completions.
-    pub(super) fn of(self, words: &'static [&'static str]) -> Self {
+    pub(crate) fn of(self, words: &'static [&'static str]) -> Self {
         Self { words, ..self }
     }
 }
@@ -54,7 +54,7 @@ impl<T: Clone + Send + Sync + 'static> TypedValueParser for Reader<T> {
 }
 
 /// Reads what [`FromStr`] reads.
-pub(super) fn text<T: FromStr<Err: fmt::Display>>() -> Reader<T> {
+pub(crate) fn text<T: FromStr<Err: fmt::Display>>() -> Reader<T> {
     Reader { read: read_text, words: &[] }
 }
 
@@ -67,13 +67,13 @@ fn read_text<T: FromStr<Err: fmt::Display>>(text: &OsStr) -> Result<T, String> {
 
 /// Reads `off` besides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum OrOff<T> {
+pub(crate) enum OrOff<T> {
     Off,
     At(T),
 }
 
 impl<T> OrOff<T> {
-    pub(super) fn get(self) -> Option<T> {
+    pub(crate) fn get(self) -> Option<T> {
         match self {
             Self::Off => None,
             Self::At(value) => Some(value),
@@ -102,7 +102,7 @@ impl<T: fmt::Display> fmt::Display for OrOff<T> {
 }
 
 /// None would switch off what is listening; that is not what `off` means.
-pub(super) fn datagram_rate() -> Reader<OrOff<Rate>> {
+pub(crate) fn datagram_rate() -> Reader<OrOff<Rate>> {
     let read = |text: &OsStr| match read_text(text)? {
         OrOff::At(rate) if Rate::per_second(rate) == 0 => Err(format!(
             "{} would answer nobody: 1/s to {RATE_MAX}/s or off are allowed",
@@ -114,7 +114,7 @@ pub(super) fn datagram_rate() -> Reader<OrOff<Rate>> {
 }
 
 /// Begin and end are paid together, so a burst of one would pay for neither.
-pub(super) fn record_rate() -> Reader<Rate> {
+pub(crate) fn record_rate() -> Reader<Rate> {
     let read = |text: &OsStr| match read_text(text)? {
         rate if Rate::burst(rate) == 1 => Err(format!(
             "{} has too small a burst for a begin and its end: 2 to {RATE_MAX} are allowed",
@@ -125,15 +125,15 @@ pub(super) fn record_rate() -> Reader<Rate> {
     Reader { read, words: &[] }
 }
 
-pub(super) fn stream() -> Reader<Listen> {
+pub(crate) fn stream() -> Reader<Listen> {
     Reader { read: |text| listen(Kind::Stream, text), words: &[] }
 }
 
-pub(super) fn datagram() -> Reader<Listen> {
+pub(crate) fn datagram() -> Reader<Listen> {
     Reader { read: |text| listen(Kind::Datagram, text), words: &[] }
 }
 
-pub(super) fn sequential_packet() -> Reader<Listen> {
+pub(crate) fn sequential_packet() -> Reader<Listen> {
     Reader { read: |text| listen(Kind::SequentialPacket, text), words: &[] }
 }
 
@@ -141,7 +141,7 @@ fn listen(kind: Kind, text: &OsStr) -> Result<Listen, String> {
     Listen::from_bytes(kind, text.as_bytes()).map_err(|error| format!("{} {error}", quoted(text)))
 }
 
-pub(super) fn protocol() -> Reader<Protocol> {
+pub(crate) fn protocol() -> Reader<Protocol> {
     let read = |text: &OsStr| {
         text.to_str().and_then(|word| word.parse().ok()).ok_or_else(|| {
             format!("{} is no protocol: reply, line and rfc862 are allowed", quoted(text))
@@ -152,16 +152,16 @@ pub(super) fn protocol() -> Reader<Protocol> {
 
 /// Some bytes; clap would take a `Vec` for an option to be repeated.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Bytes(pub(super) Box<[u8]>);
+pub(crate) struct Bytes(pub(crate) Box<[u8]>);
 
-pub(super) fn suffix() -> Reader<Bytes> {
+pub(crate) fn suffix() -> Reader<Bytes> {
     Reader {
         read: |text| part(text, Rule::new(text.as_bytes(), b"", MESSAGE_MAX.get())),
         words: &[],
     }
 }
 
-pub(super) fn exit_word() -> Reader<Bytes> {
+pub(crate) fn exit_word() -> Reader<Bytes> {
     Reader {
         read: |text| part(text, Rule::new(b"", text.as_bytes(), MESSAGE_MAX.get())),
         words: &[],
@@ -174,7 +174,7 @@ fn part<E: fmt::Display>(text: &OsStr, rule: Result<Rule, E>) -> Result<Bytes, S
 }
 
 /// systemd's own words for it.
-pub(super) fn boolean() -> Reader<bool> {
+pub(crate) fn boolean() -> Reader<bool> {
     let read = |text: &OsStr| match text.to_ascii_lowercase().to_str() {
         Some("1" | "yes" | "y" | "true" | "t" | "on") => Ok(true),
         Some("0" | "no" | "n" | "false" | "f" | "off") => Ok(false),
