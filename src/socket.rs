@@ -16,7 +16,7 @@ mod watch;
 
 pub use accept::{Accepted, accept, is_dead, local, peer, prepare_listener, prepare_stream};
 pub use batch::{AREA_SIZE, Arrived, BATCH, Batch, Given, Owner};
-pub use counters::{counters, idle_time, is_counted};
+pub use counters::{counters, idle_time, is_counted, segment};
 pub use envelope::{Control, Sender};
 pub use kind::{Kind, KindError, kind};
 pub use listen::{BindError, Manner, bind};

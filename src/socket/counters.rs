@@ -18,7 +18,10 @@ use std::time::Duration;
 struct TcpInfo {
     state: u8,
     _bytes: [u8; 7],
-    _timers: [u32; 11],
+    _timeouts: [u32; 2],
+    /// The most bytes in a segment that is sent.
+    send_segment: u32,
+    _timers: [u32; 8],
     /// Milliseconds since data last arrived.
     last_data_received: u32,
     _more: [u32; 12],
@@ -28,6 +31,7 @@ struct TcpInfo {
 }
 
 // The kernel only ever appends to the structure; these are its offsets.
+const _: () = assert!(offset_of!(TcpInfo, send_segment) == 16);
 const _: () = assert!(offset_of!(TcpInfo, last_data_received) == 52);
 const _: () = assert!(offset_of!(TcpInfo, bytes_acknowledged) == 120);
 const _: () = assert!(size_of::<TcpInfo>() == 136);
@@ -126,6 +130,11 @@ fn fast_open_queue(listener: BorrowedFd<'_>) -> Option<libc::c_int> {
         )
     };
     (result == 0).then_some(queue)
+}
+
+/// How many bytes one segment to the peer carries.
+pub fn segment(connection: BorrowedFd<'_>) -> io::Result<u32> {
+    info(connection).map(|info| info.send_segment)
 }
 
 fn info(connection: BorrowedFd<'_>) -> io::Result<TcpInfo> {
