@@ -6,6 +6,12 @@
 //! main → daemon → serve → { cli  report  socket  systemd  keep } → config → { echo  endpoint  conversation }
 //!        life     work      operator journal kernel manager successor numbers      words
 //! ```
+//!
+//! The client is a house beside it, on the same ground:
+//!
+//! ```text
+//! echo-ping → ping → { cli  socket } → config → { echo  endpoint  conversation }
+//! ```
 
 pub mod cli;
 pub mod config;
@@ -14,6 +20,7 @@ pub mod daemon;
 pub mod echo;
 pub mod endpoint;
 pub mod keep;
+pub mod ping;
 pub mod report;
 pub mod serve;
 pub mod socket;

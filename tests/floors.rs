@@ -1,5 +1,6 @@
 //! The house rules that a compiler does not know: who may use whom, and what
-//! may stand where. The floors are those of the picture in `src/lib.rs`.
+//! may stand where. The floors are those of the pictures in `src/lib.rs`, the
+//! daemon's and the client's.
 
 #[path = "support/source.rs"]
 mod source;
@@ -38,18 +39,18 @@ const RULES: &[Rule] = &[
     },
     Rule {
         words: &["print!", "println!", "eprint!", "eprintln!"],
-        place: Place::Only(&["cli"]),
+        place: Place::Only(&["cli", "ping"]),
         why: "cli alone speaks to the terminal",
     },
     Rule {
         words: &["stderr", "stdout"],
-        place: Place::Only(&["cli", "report"]),
+        place: Place::Only(&["cli", "ping", "report"]),
         why: "what is said is a record or an answer to the operator",
     },
     Rule { words: &["tracing"], place: Place::Only(&["report"]), why: "records are in report" },
     Rule {
         words: &["env::", "env!"],
-        place: Place::Only(&["cli", "main", "report.rs", "systemd"]),
+        place: Place::Only(&["bin", "cli", "main", "report.rs", "systemd"]),
         why: "the environment is read before the first thread starts",
     },
     Rule {
@@ -81,17 +82,19 @@ const RULES: &[Rule] = &[
 
 const PURE: &[&str] = &["config", "conversation", "echo", "endpoint"];
 
-/// The floors in the picture of `src/lib.rs`, the highest first.
-fn floors() -> Vec<Vec<String>> {
+/// The floors of a house, the highest first.
+type House = Vec<Vec<String>>;
+
+/// The houses in the pictures of `src/lib.rs`: each has a door to the street,
+/// a program, at the top.
+fn houses() -> Vec<House> {
     let text = fs::read_to_string(root().join("lib.rs")).expect("src/lib.rs can be read");
-    let picture =
-        text.lines().find(|line| line.contains("main → ")).expect("lib.rs has the picture");
     let floor = |floor: &str| floor.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-    picture
-        .trim_start_matches("//!")
-        .split('→')
-        .map(|part| floor(part.trim_matches([' ', '{', '}'])))
-        .collect()
+    let picture = |line: &str| {
+        let parts = line.trim_start_matches("//!").split('→');
+        parts.map(|part| floor(part.trim_matches([' ', '{', '}']))).collect()
+    };
+    text.lines().filter(|line| line.contains(" → ")).map(picture).collect()
 }
 
 fn root() -> &'static Path {
@@ -104,14 +107,14 @@ fn modules(file: &str) -> Vec<&str> {
 }
 
 /// What is wrong with a file, given its path below `src`.
-fn faults(file: &str, text: &str, floors: &[Vec<String>]) -> Vec<String> {
+fn faults(file: &str, text: &str, houses: &[House]) -> Vec<String> {
     let code = source::code(text);
     let mut faults = Vec::new();
     let lines = source::lines(&code);
     if lines >= LINES_MAX {
         faults.push(format!("{file}: {lines} lines of code; has it a second reason to change?"));
     }
-    faults.extend(floor_faults(file, &code, floors));
+    faults.extend(floor_faults(file, &code, houses));
     for rule in RULES {
         let is_in = |place: &&str| file == *place || modules(file).first() == Some(place);
         let is_allowed = match rule.place {
@@ -127,20 +130,36 @@ fn faults(file: &str, text: &str, floors: &[Vec<String>]) -> Vec<String> {
     faults
 }
 
-fn floor_faults(file: &str, code: &str, floors: &[Vec<String>]) -> Vec<String> {
+fn floor_faults(file: &str, code: &str, houses: &[House]) -> Vec<String> {
     let path = modules(file);
-    let Some(own) = path.first() else { return Vec::new() };
-    let floor = |name: &str| floors.iter().position(|floor| floor.iter().any(|one| one == name));
-    let Some(here) = floor(own) else { return vec![format!("{file}: {own} is on no floor")] };
-    let (depth, krate) = if *own == "main" { (0, "echod") } else { (path.len(), "crate") };
+    let (own, is_program) = match path[..] {
+        [] => return Vec::new(),
+        ["bin", name, ..] => (name, true),
+        [name, ..] => (name, name == "main"),
+    };
+    let floor = |house: &House, name: &str| {
+        house.iter().position(|floor| floor.iter().any(|one| one == name))
+    };
+    let homes: Vec<_> =
+        houses.iter().filter_map(|house| Some((house, floor(house, own)?))).collect();
+    if homes.is_empty() {
+        return vec![format!("{file}: {own} is on no floor")];
+    }
+    let (depth, krate) = if is_program { (0, "echod") } else { (path.len(), "crate") };
     let mut faults = Vec::new();
     for (line, name) in source::modules_named(code, depth, krate) {
-        match floor(&name) {
-            _ if name == *own => {}
-            Some(there) if there > here => {}
-            Some(_) => faults.push(format!("{file}:{line}: {name} is not below {own}")),
-            None => faults.push(format!("{file}:{line}: {name} is on no floor")),
+        let is_below =
+            |(house, here): &(&House, usize)| floor(house, &name).is_some_and(|it| it > *here);
+        if name == own || homes.iter().any(is_below) {
+            continue;
         }
+        let is_somewhere = houses.iter().any(|house| floor(house, &name).is_some());
+        let why = if is_somewhere {
+            format!("{name} is not below {own}")
+        } else {
+            format!("{name} is on no floor")
+        };
+        faults.push(format!("{file}:{line}: {why}"));
     }
     faults
 }
@@ -173,25 +192,29 @@ fn files() -> Vec<(String, String)> {
 
 #[test]
 fn the_program_keeps_the_rules() {
-    let floors = floors();
+    let houses = houses();
     let faults: Vec<_> =
-        files().iter().flat_map(|(file, text)| faults(file, text, &floors)).collect();
+        files().iter().flat_map(|(file, text)| faults(file, text, &houses)).collect();
     assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
 }
 
 #[test]
 fn the_picture_shows_every_module_and_no_other() {
-    let mut shown: Vec<_> = floors().concat();
+    let mut shown: Vec<_> = houses().concat().concat();
     shown.sort();
+    // What carries both houses is shown twice.
+    shown.dedup();
     let files = files();
-    let mut found: Vec<_> = files.iter().filter_map(|(file, _)| file.strip_suffix(".rs")).collect();
+    let names = files.iter().filter_map(|(file, _)| file.strip_suffix(".rs"));
+    let mut found: Vec<_> = names.map(|name| name.strip_prefix("bin/").unwrap_or(name)).collect();
     found.retain(|name| !name.contains('/') && *name != "lib");
+    found.sort_unstable();
     assert_eq!(shown, found);
 }
 
 /// Whether this text in this file is complained about, with these words.
 fn complaint(file: &str, text: &str) -> String {
-    faults(file, text, &floors()).join("\n")
+    faults(file, text, &houses()).join("\n")
 }
 
 #[test]
@@ -212,6 +235,10 @@ fn a_look_upwards_or_sideways_is_seen() {
         ("cli.rs", "pub(crate) use crate::main::x;", "main is not below cli"),
         ("daemon.rs", "use echod::x; use crate::main;", "main is not below daemon"),
         ("main.rs", "use echod::util;", "util is on no floor"),
+        ("ping/run.rs", "use crate::serve;", "serve is not below ping"),
+        ("serve.rs", "use crate::ping;", "ping is not below serve"),
+        ("main.rs", "use echod::ping;", "ping is not below main"),
+        ("bin/echo-ping.rs", "use echod::daemon;", "daemon is not below echo-ping"),
     ] {
         assert!(complaint(file, text).contains(fault), "{file}: {text}: {}", complaint(file, text));
     }
@@ -225,6 +252,8 @@ fn a_look_downwards_is_fine() {
         ("serve/turn.rs", "use super::report;"),
         ("keep/verdict.rs", "use crate::{\n    config::Limits,\n    echo,\n};"),
         ("lib.rs", "pub mod cli;\npub mod daemon;"),
+        ("bin/echo-ping.rs", "fn main() { echod::ping::main() }"),
+        ("ping/run.rs", "use crate::{cli, config, socket};"),
     ] {
         assert_eq!(complaint(file, text), "", "{file}: {text}");
     }
