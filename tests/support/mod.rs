@@ -7,3 +7,4 @@ pub mod daemon;
 pub mod manager;
 mod notify;
 pub mod peer;
+pub mod pinging;
