@@ -44,14 +44,18 @@ fn replaced(text: &str, from: &str, to: &str, inner: &str) -> String {
 
 #[test]
 fn completions_are_those_of_the_options() {
-    for (shell, file) in [
-        (Shell::Bash, "packaging/completions/echod"),
-        (Shell::Zsh, "packaging/completions/_echod"),
-        (Shell::Fish, "packaging/completions/echod.fish"),
-    ] {
-        let mut want = Vec::new();
-        generate(shell, &mut echod::cli::command(), "echod", &mut want);
-        hold(file, &String::from_utf8(want).expect("completions are text"));
+    for mut command in [echod::cli::command(), echod::ping::command()] {
+        let name = command.get_name().to_owned();
+        for (shell, file) in [
+            (Shell::Bash, name.clone()),
+            (Shell::Zsh, format!("_{name}")),
+            (Shell::Fish, format!("{name}.fish")),
+        ] {
+            let mut want = Vec::new();
+            generate(shell, &mut command, &name, &mut want);
+            let want = String::from_utf8(want).expect("completions are text");
+            hold(&format!("packaging/completions/{file}"), &want);
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use std::fmt::Write;
 use std::process::Command;
 
 const PAGE: &str = "packaging/man/echod.8";
+const CLIENTS_PAGE: &str = "packaging/man/echo-ping.1";
 const BEGIN: &str = ".\\\" The options: UPDATE=1 cargo test --test packaging\n";
 const END: &str = ".\\\" The end of the options.\n";
 
@@ -37,7 +38,8 @@ fn text(words: &str) -> String {
     out
 }
 
-fn option(arg: &Arg) -> String {
+/// An option, and the variable that stands for it, if any does.
+fn option(arg: &Arg, variable: Option<String>) -> String {
     let long = arg.get_long().expect("every option has a long name");
     let mut out = ".It".to_owned();
     if let Some(short) = arg.get_short() {
@@ -60,18 +62,17 @@ fn option(arg: &Arg) -> String {
             writeln!(out, "Default: {default}.").expect("writing to a string");
         }
     }
-    if let Some(variable) = echod::cli::variable(arg) {
+    if let Some(variable) = variable {
         writeln!(out, "Environment:\n.Ev {variable} .").expect("writing to a string");
     }
     out
 }
 
 /// The section, group by group as in `--help`.
-fn options() -> String {
-    let command = echod::cli::command();
+fn options(command: &clap::Command, variable: fn(&Arg) -> Option<String>) -> String {
     let mut out = String::new();
     let mut group = None;
-    for arg in command.get_arguments() {
+    for arg in command.get_opts() {
         if arg.get_help_heading() != group {
             if group.is_some() {
                 out.push_str(".El\n");
@@ -80,7 +81,7 @@ fn options() -> String {
             let heading = group.expect("every option has a heading");
             write!(out, ".Ss {heading}\n.Bl -tag -width Ds\n").expect("writing to a string");
         }
-        out.push_str(&option(arg));
+        out.push_str(&option(arg, variable(arg)));
     }
     out.push_str(".El\n");
     let after = command.get_after_help().expect("there is text behind the options").to_string();
@@ -99,8 +100,12 @@ fn options() -> String {
 
 #[test]
 fn the_options_are_those_of_help() {
-    let page = read(PAGE);
-    hold(PAGE, &replaced(&page, BEGIN, END, &options()));
+    for (page, options) in [
+        (PAGE, options(&echod::cli::command(), echod::cli::variable)),
+        (CLIENTS_PAGE, options(&echod::ping::command(), |_| None)),
+    ] {
+        hold(page, &replaced(&read(page), BEGIN, END, &options));
+    }
 }
 
 #[test]
@@ -144,8 +149,9 @@ fn every_exit_status_is_explained() {
 }
 
 #[test]
-fn the_page_is_clean() {
-    let lint = Command::new("mandoc").args(["-Tlint", "-Wstyle"]).arg(path(PAGE)).output();
+fn the_pages_are_clean() {
+    let pages = [PAGE, CLIENTS_PAGE].map(path);
+    let lint = Command::new("mandoc").args(["-Tlint", "-Wstyle"]).args(pages).output();
     match lint {
         Ok(lint) => {
             let said = String::from_utf8_lossy(&lint.stdout);
