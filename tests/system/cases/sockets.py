@@ -126,8 +126,7 @@ def sixty_restarts_in_a_row_succeed_under_clients(host):
     host.run(f"systemctl start {' '.join(SERVICES)}")
     for unit in SOCKETS:
         for command in (f"restart {unit}", f"restart {unit} {service(unit)}", f"try-restart {service(unit)}"):
-            # Each time from the state that an administrator finds: a service that is ready.
-            host.run(f"for i in $(seq 10); do systemctl {command} && systemctl start {service(unit)} || exit 1; done")
+            host.run(f"for i in $(seq 10); do systemctl {command} || exit 1; done")
             hears(host, unit)
 
 
