@@ -109,6 +109,7 @@ fn the_sockets_speak_and_listen_as_documented() {
     assert_eq!(value("echo-rfc862.socket", "FileDescriptorName"), "rfc862");
     for unit in ["echo.socket", "echo-rfc862.socket"] {
         assert_eq!(value(unit, "FreeBind"), "yes");
+        assert_eq!(value(unit, "ReusePort"), "yes");
         assert_eq!(values(unit, "Service"), [""; 0]);
     }
 }
