@@ -40,17 +40,20 @@ def nothing_is_started_and_nothing_listens(host):
 def its_files_are_as_packaged(host):
     _there(host)
     assert host.run("dpkg -V echod").strip() == ""
-    host.run("echod --version && echod --help")
+    host.run("echod --version && echod --help && echo-ping --version && echo-ping --help")
 
 
 @case
 def the_manual_the_completions_and_the_examples_are_there(host):
     _there(host)
-    out = host.run("man --pager=cat -w echod; man -P cat 8 echod")
-    assert "ECHOD(8)" in out, out
+    out = host.run("man --pager=cat -w echod; man -P cat 8 echod; man -P cat 1 echo-ping")
+    assert "ECHOD(8)" in out and "ECHO-PING(1)" in out, out
     files = host.run("dpkg -L echod")
     for file in ("bash-completion/completions/echod", "vendor-completions/_echod", "vendor_completions.d/echod.fish",
+                 "bash-completion/completions/echo-ping", "vendor-completions/_echo-ping",
+                 "vendor_completions.d/echo-ping.fish",
                  "examples/echo@.service", "examples/echo.socket", "examples/self-binding.conf",
+                 "examples/echo-ping.cfg", "examples/echo-ping.service", "examples/echo-ping.timer",
                  "copyright", "/etc/default/echod"):
         assert file in files, f"{file} is not among\n{files}"
 

@@ -39,6 +39,7 @@ def removal_stops_everything_and_masks_nothing(host):
         hears(host, unit)
     host.run("apt-get remove -y echod")
     _gone(host)
+    host.run("test ! -e /usr/sbin/echod && test ! -e /usr/bin/echo-ping && test ! -e /usr/share/doc/echod")
     host.run("test -e /etc/default/echod")
 
 
