@@ -195,7 +195,7 @@ fn the_kernel_shows_what_the_tutorial_does() {
 
 #[test]
 fn a_picture_is_text_and_needs_nothing_else() {
-    for picture in ["tcp-states.svg"] {
+    for picture in ["tcp-states.svg", "outlive.svg"] {
         let text = page(picture);
         assert!(text.contains("<title>") && text.contains("<desc>"), "{picture} is not described");
         let foreign = text.split("http").skip(1).find(|rest| !rest.starts_with("://www.w3.org/"));
