@@ -100,6 +100,22 @@ fn both_languages_show_the_same() {
     }
 }
 
+#[test]
+fn the_pages_are_short_enough_to_be_read() {
+    for (name, most) in [("architecture.md", 120), ("CONTRIBUTING.md", 120), (README, 170)] {
+        let lines = page(name).lines().count();
+        assert!(lines <= most, "{name} has {lines} lines");
+    }
+}
+
+#[test]
+fn the_picture_of_the_floors_is_the_readmes() {
+    let (text, readme) = (page("architecture.md"), page(README));
+    let (_, picture) = text.split_once("```text\n").expect("there is a picture");
+    let (picture, _) = picture.split_once("```").expect("it ends");
+    assert!(readme.contains(picture), "the README has another");
+}
+
 fn scenes(text: &str) -> Vec<&str> {
     let begin = text.split("```console\n").skip(1);
     begin.map(|scene| scene.split("```").next().expect("there is a first")).collect()
