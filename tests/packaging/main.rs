@@ -4,6 +4,7 @@
 
 mod copyright;
 mod manual;
+mod release;
 mod units;
 
 use clap_complete::{Shell, generate};
