@@ -13,7 +13,7 @@ use support::daemon::Daemon;
 use support::peer::wait_for;
 
 /// Pages that say the same in two languages.
-const TWINS: [(&str, &str); 1] = [("tutorial.md", "tutorial.zh.md")];
+const TWINS: [(&str, &str); 2] = [("tutorial.md", "tutorial.zh.md"), (README, "README.zh.md")];
 
 /// It leads to the pages, and is held to the same.
 const README: &str = "../../README.md";
@@ -86,17 +86,24 @@ fn every_function_is_where_a_page_says() {
     assert!(found > 20);
 }
 
-/// A page without its prose: what it links to and names, and its scenes.
-fn bones(text: &str) -> (Vec<(&str, Vec<&str>)>, Vec<&str>) {
-    // The first link of each is to the other.
-    (links(text).split_off(1), scenes(text))
+/// A page without its prose: where it leads, what it names there, its blocks.
+fn bones(name: &str) -> (Vec<(PathBuf, Vec<String>)>, Vec<String>) {
+    let text = page(name);
+    // The first link is to the other language.
+    let links = links(&text).split_off(1).into_iter().map(|(target, functions)| {
+        let file = place(name, target).canonicalize().unwrap_or_else(|error| {
+            panic!("{name} links to {target}: {error}");
+        });
+        (file, functions.into_iter().map(str::to_owned).collect())
+    });
+    let blocks = text.split("```").skip(1).step_by(2);
+    (links.collect(), blocks.map(str::to_owned).collect())
 }
 
 #[test]
 fn both_languages_show_the_same() {
     for (english, chinese) in TWINS {
-        let (english, chinese) = (page(english), page(chinese));
-        assert_eq!(bones(&english), bones(&chinese));
+        assert_eq!(bones(english), bones(chinese), "{english} and {chinese}");
     }
 }
 
