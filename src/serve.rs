@@ -9,6 +9,7 @@ mod admission;
 mod adoption;
 mod buckets;
 mod converse;
+mod counting;
 mod crowd;
 mod datagrams;
 mod desk;
@@ -22,6 +23,7 @@ mod turn;
 
 pub use accept::{Connection, Listener, accept_all, all_over, begin};
 pub use admission::Places;
+pub use counting::{Counted, count};
 pub use crowd::keep_order;
 pub use datagrams::{Mailbox, Post, answer_all};
 pub use desk::{Desk, close_desk, with};

@@ -10,6 +10,7 @@ mod envelope;
 mod kind;
 mod listen;
 mod mailbox;
+mod meter;
 mod packet;
 mod vsock;
 mod watch;
@@ -18,9 +19,10 @@ pub use accept::{Accepted, accept, is_dead, local, peer, prepare_listener, prepa
 pub use batch::{AREA_SIZE, Arrived, BATCH, Batch, Given, Owner};
 pub use counters::{counters, idle_time, is_counted, segment};
 pub use envelope::{Control, Sender};
-pub use kind::{Kind, KindError, kind};
+pub use kind::{Kind, KindError, kind, transport};
 pub use listen::{BindError, Manner, bind};
 pub use mailbox::{WantsHops, cookie, prepare_datagrams};
+pub use meter::{METER_SIZE, Meter, Meters, is_metered, phase};
 pub use packet::Packet;
 pub use watch::Watch;
 

@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt as _;
-use std::os::unix::net::{SocketAddr, UnixDatagram, UnixStream};
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
 use support::manager::{Manager, PATIENCE};
 
@@ -231,12 +231,45 @@ fn vsock_is_bound_where_the_kernel_has_it() {
 }
 
 #[test]
-fn a_stream_that_cannot_be_stored_is_brought_to_its_end() {
-    let (mut manager, path) = bound("--listen-stream=rfc862", &[]);
-    let mut peer = UnixStream::connect(path).unwrap();
-    peer.set_read_timeout(Some(PATIENCE)).unwrap();
-    peer.write_all(b"hello").unwrap();
-    peer.read_exact(&mut [0; 5]).unwrap();
+fn what_cannot_be_stored_is_brought_to_its_end() {
+    let (mut manager, path) = bound("--listen-sequential-packet=rfc862", &[]);
+    let peer = packets(&at(&path));
+    say(&peer, b"hello");
+    assert_eq!(hear(&peer), b"hello");
     manager.terminate();
-    assert_eq!(peer.read(&mut [0; 5]).unwrap(), 0);
+    assert_eq!(hear(&peer), b"");
+}
+
+/// Says something, and hears that.
+fn exchange(peer: &mut UnixStream, message: &[u8], answer: &[u8]) {
+    peer.set_read_timeout(Some(PATIENCE)).unwrap();
+    peer.write_all(message).unwrap();
+    let mut heard = vec![0; answer.len()];
+    peer.read_exact(&mut heard).unwrap();
+    assert_eq!(heard.escape_ascii().to_string(), answer.escape_ascii().to_string());
+}
+
+#[test]
+fn a_stream_goes_on_through_a_kill_and_a_restart() {
+    let mut manager = Manager::new();
+    let path = manager.place().join("inherited");
+    manager.listen(UnixListener::bind(&path).unwrap(), "line");
+    manager.start(&["--suffix=-S"], &[]);
+    let mut peer = UnixStream::connect(&path).unwrap();
+    exchange(&mut peer, b"first\nhalf a", b"first-S\n");
+    manager.wait_ready();
+    manager.kill(Signal::KILL);
+    peer.write_all(b" line\n").unwrap();
+    manager.start_again();
+    exchange(&mut peer, b"second\n", b"half a line-S\nsecond-S\n");
+    manager.wait_ready();
+    manager.terminate();
+    manager.start_again();
+    exchange(&mut peer, b"third\nlast", b"third-S\n");
+    peer.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut rest = String::new();
+    peer.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "last-S");
+    manager.wait_status(|status| status.starts_with("0 conversations, 1 served"));
+    manager.wait_stderr(|line| line.contains("ended (end-of-file)") && line.contains("35 bytes"));
 }

@@ -21,16 +21,22 @@ pub(super) const RECORD_SIZE: usize = 64;
 pub(super) const PAGE: usize = 4_096;
 /// Slots begin on pages, so that idle ones can be given back to the kernel.
 pub(super) const SLOT_STRIDE: usize = SLOT_SIZE.next_multiple_of(PAGE);
-/// Room for 16 datagrams with their addresses and control data, and for the
-/// headers into which the kernel writes counts where a socket has none. What
-/// lies there is `socket`'s: its `Area`, which is part of this layout.
-pub(super) const DATAGRAMS_SIZE: usize = 2 << 20;
+/// Room for 16 datagrams with their addresses and control data. What lies there
+/// is `socket`'s: its `Area`, which is part of this layout.
+pub(super) const DATAGRAMS_SIZE: usize = (2 << 20) - METERS_SIZE;
+/// Room for one meter for each slot, into which the kernel writes counts where a
+/// connection has none. It is `socket`'s as well, and was the end of the place for
+/// datagrams, where nothing lay.
+pub(super) const METERS_SIZE: usize = SLOTS as usize * METER_STRIDE;
+const METER_STRIDE: usize = 256;
 
 pub(super) const RULES_AT: usize = PAGE;
 pub(super) const RULES_SIZE: usize = 4 * PAGE;
 pub(super) const RECORDS_AT: usize = RULES_AT + RULES_SIZE;
 pub(super) const DATAGRAMS_AT: usize = RECORDS_AT + RECORDS as usize * RECORD_SIZE;
-pub(super) const SLOTS_AT: usize = DATAGRAMS_AT + DATAGRAMS_SIZE;
+pub(super) const METERS_AT: usize = DATAGRAMS_AT + DATAGRAMS_SIZE;
+pub(super) const SLOTS_AT: usize = METERS_AT + METERS_SIZE;
 pub(super) const FILE_SIZE: usize = SLOTS_AT + SLOTS as usize * SLOT_STRIDE;
 
+const _: () = assert!(METERS_AT % PAGE == 0);
 const _: () = assert!(RECORDS_AT % PAGE == 0 && SLOTS_AT % PAGE == 0 && FILE_SIZE % PAGE == 0);

@@ -2,8 +2,8 @@
 //! manager keeps a descriptor of it, so it lives as long as the service does.
 
 use super::layout::{
-    DATAGRAMS_AT, DATAGRAMS_SIZE, FILE_SIZE, LAYOUT, MAGIC, RECORDS, RECORDS_AT, RULES_AT,
-    SLOT_SIZE, SLOT_STRIDE, SLOTS, SLOTS_AT,
+    DATAGRAMS_AT, DATAGRAMS_SIZE, FILE_SIZE, LAYOUT, MAGIC, METERS_AT, METERS_SIZE, RECORDS,
+    RECORDS_AT, RULES_AT, SLOT_SIZE, SLOT_STRIDE, SLOTS, SLOTS_AT,
 };
 use super::record::Record;
 use super::rules::{RULES, RuleCell};
@@ -28,6 +28,8 @@ pub struct Memory {
     used: Vec<bool>,
     /// Whether nobody has the place for datagrams yet.
     has_datagrams: bool,
+    /// The same of the meters.
+    has_meters: bool,
 }
 
 /// A place for input, held by one owner: there is no second one for the same
@@ -133,6 +135,7 @@ impl Memory {
             free: (0..SLOTS).rev().collect(),
             used: vec![false; SLOTS as usize],
             has_datagrams: true,
+            has_meters: true,
         })
     }
 
@@ -184,7 +187,7 @@ impl Memory {
         self.free.push(number);
     }
 
-    /// The place for datagrams: 2 MiB, zero or as a predecessor left them. There
+    /// The place for datagrams: 1.75 MiB, zero or as a predecessor left them. There
     /// is one, for whoever asks first.
     pub fn take_datagrams(&mut self) -> Option<&'static mut [u8]> {
         if !std::mem::take(&mut self.has_datagrams) {
@@ -195,6 +198,19 @@ impl Memory {
         Some(unsafe {
             let at = self.base.add(DATAGRAMS_AT);
             std::slice::from_raw_parts_mut(at.as_ptr(), DATAGRAMS_SIZE)
+        })
+    }
+
+    /// The place for the slots' meters: 256 bytes for each, zero or as a predecessor
+    /// left them. There is one, for whoever asks first.
+    pub fn take_meters(&mut self) -> Option<&'static mut [u8]> {
+        if !std::mem::take(&mut self.has_meters) {
+            return None;
+        }
+        // SAFETY: as for the datagrams.
+        Some(unsafe {
+            let at = self.base.add(METERS_AT);
+            std::slice::from_raw_parts_mut(at.as_ptr(), METERS_SIZE)
         })
     }
 
@@ -223,8 +239,6 @@ impl Memory {
         Slot { number, at }
     }
 }
-
-const _: () = assert!(DATAGRAMS_AT + DATAGRAMS_SIZE == SLOTS_AT);
 
 impl Slot {
     /// Its number, as records note it.

@@ -22,7 +22,7 @@ pub struct Listener {
     pub transport: Transport,
     /// What they speak.
     pub protocol: Protocol,
-    /// Whether the kernel counts their bytes, so that they can outlive the process.
+    /// Whether their bytes are counted, so that they can outlive the process.
     pub counted: bool,
 }
 

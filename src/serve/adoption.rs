@@ -2,11 +2,10 @@
 //! verdict is [`keep`](crate::keep)'s; here it is obeyed.
 
 use super::converse;
-use super::desk::{Desk, Owed, Talk, boot_time, source};
+use super::desk::{Desk, Due, Owed, Talk, boot_time, source};
 use super::opening::Find;
 use crate::conversation::{Counters, Ending, Phase};
 use crate::echo::Protocol;
-use crate::endpoint::Transport;
 use crate::keep::{Done, Noted, RECORDS, Slot, Terms, Verdict, verdict};
 use crate::report::{self, Adopted, Introduction, Recording};
 use crate::socket::{self, Watch};
@@ -19,8 +18,8 @@ use tokio::time::Instant;
 enum GoingOn {
     /// Nothing is unanswered.
     Idle(Done),
-    /// An answer to this input, or the one at end of file, was given up to here.
-    Owing(Done, Option<(Slot, usize)>, u64),
+    /// Of what is due, so many bytes were given.
+    Owing(Done, Due, u64),
     /// Only its end is left.
     Finish(Done, Ending),
 }
@@ -83,10 +82,15 @@ impl Desk {
             Verdict::Resume { taken: unanswered, skip } => {
                 let answered = taken - unanswered as u64;
                 let done = Done { taken: answered, given: noted.w0, ..settled };
-                slot.take().map(|slot| GoingOn::Owing(done, Some((slot, unanswered)), skip))
+                slot.take()
+                    .map(|slot| GoingOn::Owing(done, Due::Answer { slot, taken: unanswered }, skip))
             }
             Verdict::Farewell { skip } => {
-                Some(GoingOn::Owing(Done { given: noted.w0, ..settled }, None, skip))
+                let due = Due::Farewell { slot: slot.take() };
+                // What is given must pass the meter that knows of the rest.
+                let is_sound = due.slot().is_some() || !socket::is_metered(find.transport);
+                let done = Done { given: noted.w0, ..settled };
+                is_sound.then_some(GoingOn::Owing(done, due, skip))
             }
             Verdict::Finish if noted.state.ended() => {
                 Some(GoingOn::Finish(settled, Ending::ExitWord))
@@ -125,7 +129,7 @@ impl Desk {
 
     /// Gives an adopted conversation its place, and its task.
     fn seat(&mut self, find: Find, terms: Terms, going_on: GoingOn) -> bool {
-        let Find { id, entry, bag, stream, .. } = find;
+        let Find { id, entry, bag, stream, transport, .. } = find;
         let number = entry.record;
         // A predecessor that left may have asked for a reset at the close.
         socket::reset_on_close(stream.as_fd(), None);
@@ -137,7 +141,7 @@ impl Desk {
         let (now, fd) = (Instant::now(), stream.as_fd());
         let who = Introduction {
             id,
-            transport: Transport::Tcp,
+            transport,
             protocol: terms.protocol,
             local: socket::local(fd),
             peer: socket::peer(fd),
@@ -150,14 +154,19 @@ impl Desk {
         let suspected = self.memory.header().turn() == Some(number);
         let (done, owed, ending) = match going_on {
             GoingOn::Idle(done) => (done, None, None),
-            GoingOn::Owing(done, input, skip) => {
-                if let Some((slot, _)) = &input {
+            GoingOn::Owing(done, due, skip) => {
+                if let Some(slot) = due.slot() {
                     self.holders[slot.number() as usize] = Some(number);
                 }
-                let owed = Owed { input, skip, since: now, moved: now, suspected };
+                let owed = Owed { due, skip, since: now, moved: now, suspected };
                 (done, Some(Box::new(owed)), None)
             }
-            GoingOn::Finish(done, ending) => (done, None, Some(ending)),
+            GoingOn::Finish(done, ending) => {
+                // Now: what a meter says of it is known no longer than until the next
+                // turn, and only its end says that nothing is owed.
+                socket::shut_down(stream.as_fd());
+                (done, None, Some(ending))
+            }
         };
         let task = match ending {
             None => tokio::spawn(converse::converse(watch, number)),

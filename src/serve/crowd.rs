@@ -47,7 +47,7 @@ impl Desk {
         talk.ending = Some(Ending::Crowded);
         // The reset wakes the conversation's task, which finds the ending.
         socket::disconnect(talk.stream.as_fd());
-        if let Some((slot, _)) = talk.owed.take().and_then(|owed| owed.input) {
+        if let Some(slot) = talk.owed.take().and_then(|owed| owed.due.into_slot()) {
             self.free_slot(slot);
         }
     }

@@ -11,7 +11,7 @@ use crate::echo::{Protocol, Rule};
 use crate::endpoint::{Party, Source};
 use crate::keep::{self, Done, Memory, RECORDS, RULES, RuleIndex, Slot, Terms};
 use crate::report::{self, Introduction, Recording};
-use crate::socket::Watch;
+use crate::socket::{self, Meter, Meters, Watch};
 use crate::systemd::{BagNumber, Entry, NoPlace, Store};
 use rustix::io::Errno;
 use std::cell::RefCell;
@@ -26,6 +26,8 @@ use tokio::time::Instant;
 /// What one thread needs to serve.
 pub struct Desk {
     pub(super) memory: Memory,
+    /// One for each slot.
+    pub(super) meters: Meters,
     /// Where the next input goes; none while every slot holds a stuck answer.
     pub(super) hot: Option<Slot>,
     pub(super) store: Option<Store>,
@@ -84,9 +86,7 @@ pub(super) struct Talk {
 
 /// An answer that the peer has not taken whole.
 pub(super) struct Owed {
-    /// The input, from which the answer is computed again: where it lies, and
-    /// how much. The answer at end of file has none.
-    pub(super) input: Option<(Slot, usize)>,
+    pub(super) due: Due,
     /// How much of the answer has been given.
     pub(super) skip: u64,
     /// When it first came up short: from then on the peer has the stall timeout.
@@ -97,6 +97,16 @@ pub(super) struct Owed {
     pub(super) suspected: bool,
 }
 
+/// What is owed.
+pub(super) enum Due {
+    /// The answer to input, from which it is computed again: where that lies, and
+    /// how many bytes of it.
+    Answer { slot: Slot, taken: usize },
+    /// The answer at end of file. It has no input, but perhaps a meter, and that
+    /// one is a slot's.
+    Farewell { slot: Option<Slot> },
+}
+
 /// A connection that begins a conversation.
 pub(super) struct Arrival {
     pub(super) stream: OwnedFd,
@@ -104,7 +114,7 @@ pub(super) struct Arrival {
     pub(super) local: Party,
     pub(super) transport: crate::endpoint::Transport,
     pub(super) protocol: Protocol,
-    /// Whether the kernel counts its bytes.
+    /// Whether its bytes are counted, by the kernel or by a meter.
     pub(super) counted: bool,
 }
 
@@ -208,7 +218,7 @@ impl Desk {
         };
         self.memory.record(number).end();
         report::ended(&talk.who, talk.recording, ending, &totals);
-        if let Some((slot, _)) = talk.owed.and_then(|owed| owed.input) {
+        if let Some(slot) = talk.owed.and_then(|owed| owed.due.into_slot()) {
             self.free_slot(slot);
         }
         drop(talk.stream);
@@ -257,6 +267,33 @@ impl Desk {
     /// How many conversations there are.
     pub fn conversations(&self) -> u32 {
         self.places.now()
+    }
+}
+
+impl Due {
+    /// The slot that it holds.
+    pub(super) fn slot(&self) -> Option<&Slot> {
+        match self {
+            Self::Answer { slot, .. } => Some(slot),
+            Self::Farewell { slot } => slot.as_ref(),
+        }
+    }
+
+    /// The slot that it held.
+    pub(super) fn into_slot(self) -> Option<Slot> {
+        match self {
+            Self::Answer { slot, .. } => Some(slot),
+            Self::Farewell { slot } => slot,
+        }
+    }
+}
+
+impl Talk {
+    /// The meter that goes with a slot, if a successor will ask it: one that can
+    /// find the conversation, and no counters of the kernel's.
+    pub(super) fn meter(&self, meters: &Meters, slot: Option<&Slot>) -> Option<Meter> {
+        let is_asked = self.bag.is_some() && socket::is_metered(self.who.transport);
+        if is_asked { meters.of(slot?.number()) } else { None }
     }
 }
 

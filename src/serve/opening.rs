@@ -5,14 +5,16 @@
 //! again: a daemon that is killed here leaves what it found.
 
 use super::admission::Places;
+use super::counting::{Counted, count};
 use super::datagrams::Mail;
 use super::desk;
 use super::desk::{Desk, Signs, boot_time};
 use crate::config::Config;
 use crate::conversation::{Counters, Id, Phase};
-use crate::keep::{Memory, RECORDS, RULES, RuleIndex, SLOTS, Slot};
+use crate::endpoint::Transport;
+use crate::keep::{Memory, Noted, RECORDS, RULES, RuleIndex, SLOTS, Slot};
 use crate::report::{self, Adopted};
-use crate::socket;
+use crate::socket::{self, Meters};
 use crate::systemd::{self, BagNumber, Entry, Store, Tally};
 use std::collections::{BTreeMap, HashSet};
 use std::num::NonZeroU64;
@@ -55,6 +57,7 @@ pub(super) struct Find {
     pub(super) entry: Entry,
     pub(super) bag: BagNumber,
     pub(super) stream: OwnedFd,
+    pub(super) transport: Transport,
     pub(super) counters: Counters,
 }
 
@@ -63,8 +66,9 @@ pub(super) struct Find {
 pub fn open_desk(opening: Opening, config: &Config) -> Opened {
     let Opening { mut memory, store, bags } = opening;
     let mut mail = Mail::open(&mut memory, &config.limits);
-    let (mut finds, mut tallies) = look_into(bags, &memory);
+    let meters = Meters::new(memory.take_meters().expect("nobody has asked before"));
     let mut opened = Opened::default();
+    let (mut finds, mut tallies) = look_into(bags, &memory, &meters, &mut opened.adopted);
     let mut in_use = rules_in_use(&memory, &finds);
     mail.use_rule(&mut in_use);
     if let Some(displaced) = memory.rule_to_displace(&config.rule, in_use) {
@@ -86,6 +90,7 @@ pub fn open_desk(opening: Opening, config: &Config) -> Opened {
     let mut desk = Desk {
         hot: None,
         memory,
+        meters,
         store: None,
         rules,
         rule: kept.rule,
@@ -165,6 +170,8 @@ const STRIKES_MAX: u8 = 3;
 fn look_into(
     bags: Vec<(BagNumber, OwnedFd)>,
     memory: &Memory,
+    meters: &Meters,
+    adopted: &mut Adopted,
 ) -> (Vec<Find>, BTreeMap<BagNumber, Tally>) {
     // What the daemon itself will need is not for connections: it could not even
     // say that it is ready.
@@ -179,12 +186,18 @@ fn look_into(
         // manager must not close them.
         tally.live += peeked.unreachable;
         for (entry, stream) in peeked.entries {
-            let counters = socket::counters(stream.as_fd());
-            let (Some(id), Ok(counters)) = (NonZeroU64::new(entry.id).map(Id), counters) else {
-                continue;
-            };
-            if counters.phase != Phase::Closed && ids.insert(id) {
-                finds.push(Find { id, entry, bag, stream, counters });
+            let Some(id) = NonZeroU64::new(entry.id).map(Id) else { continue };
+            match count(memory, meters, &entry, stream.as_fd()) {
+                Counted::Known(_, Counters { phase: Phase::Closed, .. }) | Counted::Foreign => {}
+                Counted::Known(transport, counters) if ids.insert(id) => {
+                    finds.push(Find { id, entry, bag, stream, transport, counters });
+                }
+                Counted::Lost if ids.insert(id) => {
+                    report::contradiction(id);
+                    socket::disconnect(stream.as_fd());
+                    adopted.reset += 1;
+                }
+                Counted::Known(..) | Counted::Lost => {}
             }
         }
     }
@@ -197,9 +210,7 @@ impl Desk {
     fn receive(&mut self, find: Find, opened: &mut Opened) -> bool {
         self.memory.header().continue_after(find.id);
         let slot = match self.known(&find) {
-            Some((_, noted)) if noted.unanswered(find.counters.taken) > 0 => {
-                self.memory.claim_slot(noted.slot)
-            }
+            Some((_, noted)) if needs_slot(&find, &noted) => self.memory.claim_slot(noted.slot),
             _ => None,
         };
         if self.is_suspect(&find) {
@@ -233,6 +244,12 @@ impl Desk {
             }
         }
     }
+}
+
+/// Whether it owes something for which it needs its slot: the input, or the meter.
+fn needs_slot(find: &Find, noted: &Noted) -> bool {
+    let is_farewell = noted.state.last() && find.counters.phase == Phase::PeerEnded;
+    noted.unanswered(find.counters.taken) > 0 || (is_farewell && socket::is_metered(find.transport))
 }
 
 fn rules_in_use(memory: &Memory, finds: &[Find]) -> [bool; RULES] {

@@ -1,6 +1,6 @@
 //! A turn of a seqpacket conversation: one message, one answer.
 
-use super::desk::{Desk, Talk};
+use super::desk::{Desk, Due, Talk};
 use super::turn::{Step, Turn};
 use crate::config::Level;
 use crate::conversation::Ending;
@@ -26,7 +26,7 @@ impl Desk {
             Err(_) => (Step::Over(Ending::Reset), 0),
         };
         if let Step::Short { skip } = step {
-            return self.owe(number, Some((slot, taken)), skip);
+            return self.owe(number, Due::Answer { slot, taken }, skip);
         }
         self.hot = Some(slot);
         self.obey(number, &step)

@@ -1,14 +1,14 @@
 //! A turn: take, answer, give, note. No `await`, so no instant at which dying
 //! and stopping differ.
 
-use super::desk::{Desk, Owed, Talk};
+use super::desk::{Desk, Due, Owed, Talk};
 use crate::config::Level;
 use crate::conversation::Ending;
 use crate::echo::{self, Answer, Rule};
 use crate::endpoint::Transport;
 use crate::keep::{self, Done, Header, Record, Slot};
 use crate::report;
-use crate::socket::Watch;
+use crate::socket::{Meter, Watch};
 use std::io::{self, IoSlice};
 use tokio::time::Instant;
 
@@ -51,19 +51,29 @@ impl Desk {
         record.place(slot.number());
         let talk = self.talks[number as usize].as_mut().expect("a turn belongs to a talk");
         let rule = self.rules[usize::from(talk.terms.rule)].as_ref().expect("a talk has a rule");
+        let meter = talk.meter(&self.meters, Some(&slot));
+        if let Some(meter) = meter {
+            meter.begin(talk.who.id.0, talk.done.taken, talk.done.given);
+        }
+        let line = Line { watch, meter };
         let buffer = &mut slot.bytes()[..echo::read_max(rule, talk.terms.protocol)];
-        let (step, taken) = match watch.take(buffer) {
-            Ok(0) => (talk.farewell(watch, rule, record), 0),
-            Ok(taken) => (talk.answer(watch, rule, &mut slot, taken, 0), taken),
+        let (step, taken) = match line.take(buffer) {
+            Ok(0) => (talk.farewell(line, rule, record), 0),
+            Ok(taken) => (talk.answer(line, rule, &mut slot, taken, 0), taken),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => (Step::Nothing, 0),
             Err(_) => (Step::Over(Ending::Reset), 0),
         };
         match step {
-            Step::Short { skip } if taken > 0 => self.owe(number, Some((slot, taken)), skip),
+            Step::Short { skip } if taken > 0 => {
+                self.owe(number, Due::Answer { slot, taken }, skip)
+            }
+            Step::Short { skip } if meter.is_some() => {
+                self.owe(number, Due::Farewell { slot: Some(slot) }, skip)
+            }
             step => {
                 self.hot = Some(slot);
                 match step {
-                    Step::Short { skip } => self.owe(number, None, skip),
+                    Step::Short { skip } => self.owe(number, Due::Farewell { slot: None }, skip),
                     step => self.obey(number, &step),
                 }
             }
@@ -80,12 +90,13 @@ impl Desk {
             // To give it may be what killed the predecessor.
             self.memory.header().begin_turn(number);
         }
-        let step = match &mut owed.input {
-            Some((slot, taken)) if talk.who.transport == Transport::UnixSeqpacket => {
+        let line = Line { watch, meter: talk.meter(&self.meters, owed.due.slot()) };
+        let step = match &mut owed.due {
+            Due::Answer { slot, taken } if talk.who.transport == Transport::UnixSeqpacket => {
                 talk.answer_packet(watch, rule, slot, *taken)
             }
-            Some((slot, taken)) => talk.answer(watch, rule, slot, *taken, owed.skip),
-            None => talk.give_farewell(watch, rule, owed.skip),
+            Due::Answer { slot, taken } => talk.answer(line, rule, slot, *taken, owed.skip),
+            Due::Farewell { .. } => talk.give_farewell(line, rule, owed.skip),
         };
         if let Step::Short { skip } = step {
             if skip > owed.skip {
@@ -100,7 +111,7 @@ impl Desk {
         }
         talk.heard = Instant::now();
         let turn = self.obey(number, &step);
-        if let Some((slot, _)) = owed.input {
+        if let Some(slot) = owed.due.into_slot() {
             self.free_slot(slot);
         }
         turn
@@ -126,11 +137,11 @@ impl Desk {
 
     /// Keeps what is owed. A stuck answer keeps the slot that its input was read
     /// into, and the next input goes to another: nothing is copied.
-    pub(super) fn owe(&mut self, number: u32, input: Option<(Slot, usize)>, skip: u64) -> Turn {
+    pub(super) fn owe(&mut self, number: u32, due: Due, skip: u64) -> Turn {
         self.stir();
         self.memory.header().end_turn();
         let now = Instant::now();
-        if let Some((slot, _)) = &input {
+        if let Some(slot) = due.slot() {
             self.holders[slot.number() as usize] = Some(number);
             self.hot = self.memory.take_slot();
             if self.hot.is_none() {
@@ -138,7 +149,7 @@ impl Desk {
             }
         }
         self.talk(number).owed =
-            Some(Box::new(Owed { input, skip, since: now, moved: now, suspected: false }));
+            Some(Box::new(Owed { due, skip, since: now, moved: now, suspected: false }));
         Turn::Owing
     }
 
@@ -154,6 +165,30 @@ impl Desk {
     }
 }
 
+/// A connection, and the meter that its bytes pass where the kernel does not
+/// count them.
+#[derive(Clone, Copy)]
+struct Line<'a> {
+    watch: &'a Watch,
+    meter: Option<Meter>,
+}
+
+impl Line<'_> {
+    fn take(self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.meter {
+            None => self.watch.take(buffer),
+            Some(meter) => self.watch.take_metered(meter, buffer),
+        }
+    }
+
+    fn give(self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self.meter {
+            None => self.watch.give(pieces),
+            Some(meter) => self.watch.give_metered(meter, pieces),
+        }
+    }
+}
+
 /// What taking and giving came to, before anything is noted.
 pub(super) enum Step {
     Nothing,
@@ -165,7 +200,7 @@ pub(super) enum Step {
 impl Talk {
     fn answer(
         &mut self,
-        watch: &Watch,
+        line: Line<'_>,
         rule: &Rule,
         slot: &mut Slot,
         taken: usize,
@@ -173,7 +208,7 @@ impl Talk {
     ) -> Step {
         let mut answer =
             echo::answer(rule, self.terms.protocol, self.done.state, slot.bytes(), taken);
-        match give(watch, &mut answer, skip) {
+        match give(line, &mut answer, skip) {
             Given::Whole(length) => {
                 let outcome = answer.outcome();
                 if report::wants(Level::Debug) {
@@ -204,7 +239,7 @@ impl Talk {
 
     /// The end of file: the answer that may be owed now has no input of its
     /// own, so the record has to say that it has begun.
-    fn farewell(&mut self, watch: &Watch, rule: &Rule, record: &Record) -> Step {
+    fn farewell(&mut self, line: Line<'_>, rule: &Rule, record: &Record) -> Step {
         let farewell = echo::farewell(rule, self.terms.protocol, self.done.state);
         if farewell.is_empty() {
             let outcome = farewell.outcome();
@@ -213,12 +248,12 @@ impl Talk {
             return Step::Over(if ended { Ending::ExitWord } else { Ending::EndOfFile });
         }
         record.mark_last();
-        self.give_farewell(watch, rule, 0)
+        self.give_farewell(line, rule, 0)
     }
 
-    fn give_farewell(&mut self, watch: &Watch, rule: &Rule, skip: u64) -> Step {
+    fn give_farewell(&mut self, line: Line<'_>, rule: &Rule, skip: u64) -> Step {
         let mut answer = echo::farewell(rule, self.terms.protocol, self.done.state);
-        match give(watch, &mut answer, skip) {
+        match give(line, &mut answer, skip) {
             Given::Whole(length) => {
                 self.done.given += length;
                 self.done.messages += u64::from(answer.outcome().messages);
@@ -247,15 +282,15 @@ enum Given {
     Broken,
 }
 
-fn give(watch: &Watch, answer: &mut Answer<'_>, skip: u64) -> Given {
+fn give(line: Line<'_>, answer: &mut Answer<'_>, skip: u64) -> Given {
     let mut given = skip;
     let skipped = answer.skip_bytes(skip);
     debug_assert!(skipped, "no more was given than the answer has");
     for _ in 0..CALLS {
         let Some(first) = answer.next() else { return Given::Whole(given) };
         let (length, result) = match answer.next() {
-            None => (first.len(), watch.give(&[IoSlice::new(first)])),
-            Some(second) => give_many(watch, first, second, answer),
+            None => (first.len(), line.give(&[IoSlice::new(first)])),
+            Some(second) => give_many(line, first, second, answer),
         };
         match result {
             Ok(n) => {
@@ -278,7 +313,7 @@ fn give(watch: &Watch, answer: &mut Answer<'_>, skip: u64) -> Given {
 /// [`PIECES`] costs more than all else that is done for one.
 #[inline(never)]
 fn give_many<'a>(
-    watch: &Watch,
+    line: Line<'_>,
     first: &'a [u8],
     second: &'a [u8],
     answer: &mut Answer<'a>,
@@ -293,5 +328,5 @@ fn give_many<'a>(
         count += 1;
         length += piece.len();
     }
-    (length, watch.give(&pieces[..count]))
+    (length, line.give(&pieces[..count]))
 }

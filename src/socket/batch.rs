@@ -366,6 +366,7 @@ impl Batch {
 const NAME: libc::socklen_t = 128;
 const _: () = assert!(size_of::<libc::sockaddr_storage>() == NAME as usize);
 
-fn errno() -> Errno {
+/// Why the last call failed.
+pub(super) fn errno() -> Errno {
     Errno::from_io_error(&io::Error::last_os_error()).expect("a call that failed says why")
 }

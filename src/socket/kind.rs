@@ -30,33 +30,38 @@ pub enum KindError {
 
 /// Asks the kernel what `socket` is.
 pub fn kind(socket: BorrowedFd<'_>) -> Result<Kind, KindError> {
-    let family = sockopt::socket_domain(socket).map_err(KindError::NoSocket)?;
-    let form = sockopt::socket_type(socket).map_err(KindError::NoSocket)?;
-    let protocol = sockopt::socket_protocol(socket).map_err(KindError::NoSocket)?;
-    let transport = match (family, form) {
-        (AddressFamily::INET | AddressFamily::INET6, SocketType::STREAM) => match protocol {
-            Some(rustix::net::ipproto::TCP) => Transport::Tcp,
-            Some(rustix::net::ipproto::MPTCP) => Transport::Mptcp,
-            _ => return Err(KindError::Foreign),
-        },
-        (AddressFamily::INET | AddressFamily::INET6, SocketType::DGRAM) => match protocol {
-            Some(rustix::net::ipproto::UDP) => return Ok(Kind::Datagrams(Transport::Udp)),
-            _ => return Err(KindError::Foreign),
-        },
-        (AddressFamily::UNIX, SocketType::STREAM) => Transport::UnixStream,
-        (AddressFamily::UNIX, SocketType::DGRAM) => {
-            return Ok(Kind::Datagrams(Transport::UnixDatagram));
-        }
-        (AddressFamily::UNIX, SocketType::SEQPACKET) => Transport::UnixSeqpacket,
-        (AddressFamily::VSOCK, SocketType::STREAM) => Transport::Vsock,
-        _ => return Err(KindError::Foreign),
-    };
-    if sockopt::socket_acceptconn(socket).map_err(KindError::NoSocket)? {
+    let transport = transport(socket)?;
+    if matches!(transport, Transport::Udp | Transport::UnixDatagram) {
+        Ok(Kind::Datagrams(transport))
+    } else if sockopt::socket_acceptconn(socket).map_err(KindError::NoSocket)? {
         Ok(Kind::Listener(transport))
     } else if rustix::net::getpeername(socket).is_ok() {
         Ok(Kind::Connection(transport))
     } else {
         Err(KindError::Idle)
+    }
+}
+
+/// Asks the kernel how bytes travel through `socket`.
+pub fn transport(socket: BorrowedFd<'_>) -> Result<Transport, KindError> {
+    let family = sockopt::socket_domain(socket).map_err(KindError::NoSocket)?;
+    let form = sockopt::socket_type(socket).map_err(KindError::NoSocket)?;
+    let protocol = sockopt::socket_protocol(socket).map_err(KindError::NoSocket)?;
+    match (family, form) {
+        (AddressFamily::INET | AddressFamily::INET6, SocketType::STREAM) => match protocol {
+            Some(rustix::net::ipproto::TCP) => Ok(Transport::Tcp),
+            Some(rustix::net::ipproto::MPTCP) => Ok(Transport::Mptcp),
+            _ => Err(KindError::Foreign),
+        },
+        (AddressFamily::INET | AddressFamily::INET6, SocketType::DGRAM) => match protocol {
+            Some(rustix::net::ipproto::UDP) => Ok(Transport::Udp),
+            _ => Err(KindError::Foreign),
+        },
+        (AddressFamily::UNIX, SocketType::STREAM) => Ok(Transport::UnixStream),
+        (AddressFamily::UNIX, SocketType::DGRAM) => Ok(Transport::UnixDatagram),
+        (AddressFamily::UNIX, SocketType::SEQPACKET) => Ok(Transport::UnixSeqpacket),
+        (AddressFamily::VSOCK, SocketType::STREAM) => Ok(Transport::Vsock),
+        _ => Err(KindError::Foreign),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Waiting for a socket, and using it when it is ready.
 
 use super::packet::{Packet, take_packet};
-use super::{Accepted, accept, give, give_pieces, take};
+use super::{Accepted, Meter, accept, give, give_pieces, take};
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -79,11 +79,26 @@ impl Watch {
     /// the socket, and saying so saves the call that would only find it empty:
     /// unless there is urgent data, before and after which reads stop short.
     pub fn take(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = buffer.len();
+        self.take_by(most, |stream| take(stream, buffer))
+    }
+
+    /// The same, and the kernel notes it.
+    pub fn take_metered(&self, meter: Meter, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = buffer.len();
+        self.take_by(most, |stream| meter.take(stream, buffer))
+    }
+
+    fn take_by(
+        &self,
+        most: usize,
+        take: impl FnOnce(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> io::Result<usize> {
         let mut taken = None;
         let result = self.readiness.try_io(Interest::READABLE, |stream| {
-            let n = take(stream.as_fd(), buffer)?;
+            let n = take(stream.as_fd())?;
             taken = Some(n);
-            if n == 0 || n == buffer.len() || self.is_urgent() {
+            if n == 0 || n == most || self.is_urgent() {
                 Ok(n)
             } else {
                 Err(io::ErrorKind::WouldBlock.into())
@@ -103,6 +118,11 @@ impl Watch {
             [piece] => give(stream.as_fd(), piece),
             pieces => give_pieces(stream.as_fd(), pieces),
         })
+    }
+
+    /// The same, and the kernel notes it.
+    pub fn give_metered(&self, meter: Meter, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.readiness.try_io(Interest::WRITABLE, |stream| meter.give(stream.as_fd(), pieces))
     }
 
     /// Once urgent data was seen, for ever: nobody clears it.
