@@ -10,6 +10,7 @@ mod support;
 use echod::echo::Protocol;
 use ordeal::{Ordeal, Scene};
 use peers::peer::{Goodbye, Load, Plan};
+use peers::place::{Family, has_mptcp};
 use peers::successor::Row;
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ fn kills() -> u32 {
 #[test]
 fn one_peer_that_waits_for_each_answer_loses_nothing() {
     let mut scene = Scene::new(&[]);
-    let address = scene.listen(Protocol::Rfc862, None);
+    let address = scene.listen(Protocol::Rfc862, None).into();
     let plan = Plan {
         address,
         protocol: Protocol::Rfc862,
@@ -43,7 +44,7 @@ fn full_windows(scene: &mut Scene) -> Vec<Plan> {
     let mut plans = Vec::new();
     for protocol in Protocol::ALL {
         let plan = Plan {
-            address: scene.listen(protocol, None),
+            address: scene.listen(protocol, None).into(),
             protocol,
             load: Load::Window { bytes: 200 * KIB },
             goodbye: Goodbye::HalfClose { after: NEVER },
@@ -95,7 +96,7 @@ fn answers_in_flight_to_slow_readers_lose_nothing() {
         for (bite, rest) in [(700, 1), (5_000, 3), (60_000, 20), (60_000, 100)] {
             let rest = Duration::from_millis(rest);
             let plan = Plan {
-                address,
+                address: address.into(),
                 protocol,
                 load: Load::Slow { bytes: 60 * KIB, bite, rest },
                 goodbye: Goodbye::HalfClose { after: 100 * KIB },
@@ -113,11 +114,17 @@ fn answers_in_flight_to_slow_readers_lose_nothing() {
 #[test]
 fn who_ends_gets_everything_that_is_owed() {
     let mut scene = Scene::new(&[]);
+    let plans = those_who_end(&mut scene, Family::Tcp);
+    let mut ordeal = Ordeal::begin(scene, plans);
+    ordeal.suffer(kills());
+    ordeal.end(&[Row::Idle, Row::Taken, Row::WeEnded]);
+}
+
+fn those_who_end(scene: &mut Scene, family: Family) -> Vec<Plan> {
     let mut plans = Vec::new();
     for protocol in Protocol::ALL {
-        let address = scene.listen(protocol, None);
         let plan = Plan {
-            address,
+            address: scene.listen_over(family, protocol, None),
             protocol,
             load: Load::Window { bytes: 300 * KIB },
             goodbye: Goodbye::HalfClose { after: 200 * KIB },
@@ -138,7 +145,51 @@ fn who_ends_gets_everything_that_is_owed() {
             Protocol::Line => plans.extend(std::iter::repeat_n(Plan { goodbye, ..plan }, 4)),
         }
     }
+    plans
+}
+
+/// Those who end, those who always have something under way, and those who are
+/// slow to hear it: the default buffers hold less than what they say.
+fn everybody(scene: &mut Scene, family: Family) -> Vec<Plan> {
+    let mut plans = those_who_end(scene, family);
+    for protocol in Protocol::ALL {
+        let plan = Plan {
+            address: scene.listen_over(family, protocol, None),
+            protocol,
+            load: Load::Window { bytes: 500 * KIB },
+            goodbye: Goodbye::HalfClose { after: NEVER },
+            small_buffer: false,
+            message_max: 65_536,
+        };
+        plans.extend(std::iter::repeat_n(plan.clone(), 4));
+        for (bite, rest) in [(5_000, 3), (60_000, 20)] {
+            let rest = Duration::from_millis(rest);
+            let load = Load::Slow { bytes: 900 * KIB, bite, rest };
+            let goodbye = Goodbye::HalfClose { after: 600 * KIB };
+            plans.extend(std::iter::repeat_n(Plan { load, goodbye, ..plan.clone() }, 3));
+        }
+    }
+    plans
+}
+
+#[test]
+fn unix_streams_lose_nothing() {
+    let mut scene = Scene::new(&[]);
+    let plans = everybody(&mut scene, Family::Unix);
     let mut ordeal = Ordeal::begin(scene, plans);
     ordeal.suffer(kills());
-    ordeal.end(&[Row::Idle, Row::Taken, Row::WeEnded]);
+    ordeal.end(&[Row::Idle, Row::Taken, Row::PartlyGiven, Row::Given, Row::Stuck]);
+}
+
+#[test]
+fn multipath_tcp_loses_nothing() {
+    if !has_mptcp() {
+        eprintln!("skipped: this kernel has no Multipath TCP");
+        return;
+    }
+    let mut scene = Scene::new(&[]);
+    let plans = everybody(&mut scene, Family::Mptcp);
+    let mut ordeal = Ordeal::begin(scene, plans);
+    ordeal.suffer(kills() / 2);
+    ordeal.end(&[Row::Idle, Row::Taken]);
 }

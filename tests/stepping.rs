@@ -8,6 +8,7 @@ mod support;
 mod tracer;
 
 use echod::echo::Protocol;
+use peers::place::{Family, has_mptcp};
 use peers::successor::{Found, Row};
 use peers::text::{Random, SUFFIX};
 use stage::{Count, Stage, Talker};
@@ -120,8 +121,11 @@ fn step_through(stage: &mut Stage, act: &Act) -> u64 {
         let mut talker = stage.talker(act.protocol, act.small);
         talker.say_message("hello");
         stage.run(act.name, || talker.is_content());
+        if act.small {
+            stuff(stage, &mut talker);
+        }
         stage.tracee().interrupt();
-        (act.does)(&mut talker);
+        perform(stage, act, &mut talker);
         let count = Count::default();
         let tracee = stage.tracee.as_mut().expect("it lives");
         let is_here = tracee.walk(
@@ -140,9 +144,27 @@ fn step_through(stage: &mut Stage, act: &Act) -> u64 {
     unreachable!("no act has so many stops")
 }
 
-#[test]
-fn a_kill_at_any_call_of_a_turn_loses_nothing() {
-    let mut stage = Stage::set(&[]);
+/// Gives a peer that does not listen so much that little more goes: of a Unix
+/// socket only the sender's buffer is asked, which is as large as by default.
+fn stuff(stage: &mut Stage, talker: &mut Talker) {
+    const LONG: usize = 15_000;
+    while stage.family() == Family::Unix && talker.audible() < 160_000 {
+        let before = talker.audible();
+        talker.say_message(&many("x", LONG));
+        stage.run("stuffing", || talker.audible() >= before + LONG as u64);
+    }
+}
+
+/// Does an act; often enough for a peer that was stuffed.
+fn perform(stage: &Stage, act: &Act, talker: &mut Talker) {
+    let times = if act.small && stage.family() == Family::Unix { 3 } else { 1 };
+    for _ in 0..times {
+        (act.does)(talker);
+    }
+}
+
+fn step_through_acts(family: Family) {
+    let mut stage = Stage::set_over(family, &[]);
     for act in ACTS {
         let stops = step_through(&mut stage, act);
         println!("{:?}: {}: killed at {stops} stops", act.protocol, act.name);
@@ -150,6 +172,25 @@ fn a_kill_at_any_call_of_a_turn_loses_nothing() {
     println!("{} kills; found: {}", stage.kills, stage.rows);
     for row in [Row::Taken, Row::Given, Row::PartlyGiven, Row::Stuck] {
         assert!(stage.rows.count(row) > 0, "nobody was found in row {row:?}");
+    }
+}
+
+#[test]
+fn a_kill_at_any_call_of_a_turn_loses_nothing() {
+    step_through_acts(Family::Tcp);
+}
+
+#[test]
+fn a_kill_at_any_call_of_a_turn_loses_nothing_over_unix_sockets() {
+    step_through_acts(Family::Unix);
+}
+
+#[test]
+fn a_kill_at_any_call_of_a_turn_loses_nothing_over_multipath_tcp() {
+    if has_mptcp() {
+        step_through_acts(Family::Mptcp);
+    } else {
+        eprintln!("skipped: this kernel has no Multipath TCP");
     }
 }
 
@@ -205,12 +246,29 @@ fn everybody(stage: &mut Stage) -> Vec<Talker> {
 
 #[test]
 fn a_kill_at_any_call_of_an_adoption_loses_nothing() {
-    let mut stage = Stage::set(&[]);
+    step_through_adoption(Family::Tcp);
+}
+
+#[test]
+fn a_kill_at_any_call_of_an_adoption_loses_nothing_over_unix_sockets() {
+    step_through_adoption(Family::Unix);
+}
+
+fn step_through_adoption(family: Family) {
+    let mut stage = Stage::set_over(family, &[]);
     let mut talkers = everybody(&mut stage);
+    for place in [1, 3, 5] {
+        stuff(&mut stage, &mut talkers[place]);
+    }
     for (place, talker) in talkers.iter_mut().enumerate() {
         match (place, talker.protocol) {
             (6, _) => talker.say(b"exi", b""),
             // They do not listen for now.
+            (1 | 3 | 5, _) if family == Family::Unix => {
+                // More than the kernel takes of a Unix socket in one piece.
+                talker.say_message(&many("x", 60_000));
+                talker.say_message(&many("x", 60_000));
+            }
             (1 | 3 | 5, Protocol::Line) => {
                 for _ in 0..4 {
                     many_lines(talker);
@@ -280,7 +338,7 @@ fn suspect(stage: &mut Stage, talker: &mut Talker, before: bool) {
 }
 
 fn is_send(call: i64) -> bool {
-    matches!(call, libc::SYS_sendto | libc::SYS_sendmsg)
+    matches!(call, libc::SYS_sendto | libc::SYS_sendmsg | libc::SYS_sendmmsg)
 }
 
 /// Kills behind each store into the memory file that an act makes the daemon do:
@@ -321,7 +379,16 @@ fn step_through_stores(stage: &mut Stage, act: &Act) -> u64 {
 
 #[test]
 fn a_kill_behind_any_store_of_a_turn_loses_nothing() {
-    let mut stage = Stage::set(&[]);
+    step_through_stores_of(Family::Tcp);
+}
+
+#[test]
+fn a_kill_behind_any_store_of_a_turn_loses_nothing_over_unix_sockets() {
+    step_through_stores_of(Family::Unix);
+}
+
+fn step_through_stores_of(family: Family) {
+    let mut stage = Stage::set_over(family, &[]);
     for act in ACTS.iter().filter(|act| !act.small) {
         let stores = step_through_stores(&mut stage, act);
         println!("{:?}: {}: killed behind {stores} stores", act.protocol, act.name);
@@ -357,8 +424,17 @@ fn walk(stage: &mut Stage, most: u64, mut is_done: impl FnMut() -> bool) -> (boo
 
 #[test]
 fn a_kill_after_any_instruction_of_a_turn_loses_nothing() {
+    step_through_instructions(Family::Tcp);
+}
+
+#[test]
+fn a_kill_after_any_instruction_of_a_turn_loses_nothing_over_unix_sockets() {
+    step_through_instructions(Family::Unix);
+}
+
+fn step_through_instructions(family: Family) {
     let mut random = Random::new(steps());
-    let mut stage = Stage::set(&[]);
+    let mut stage = Stage::set_over(family, &[]);
     for act in ACTS.iter().filter(|act| !act.small) {
         let mut length = u64::MAX;
         for _ in 0..=steps() {

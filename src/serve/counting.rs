@@ -1,9 +1,9 @@
 //! How many bytes of a conversation passed before this process had it: the
 //! kernel knows, by its own counters or because a meter made it note them.
 
-use crate::conversation::{Counters, Id};
+use crate::conversation::{Counters, Id, Phase};
 use crate::endpoint::Transport;
-use crate::keep::{Memory, RECORDS};
+use crate::keep::{Memory, RECORDS, Record};
 use crate::socket::{self, Meters};
 use crate::systemd::Entry;
 use std::io;
@@ -42,11 +42,18 @@ pub fn count(
         return Counted::Foreign;
     };
     let Some(id) = NonZeroU64::new(entry.id) else { return Counted::Foreign };
-    if entry.record >= RECORDS || memory.record(entry.record).id() != Some(Id(id)) {
-        return Counted::Lost;
-    }
-    let noted = memory.record(entry.record).noted();
-    let metered = meters.of(noted.slot).and_then(|meter| meter.read(id));
-    let (taken, given) = metered.unwrap_or((noted.c0, noted.w0));
+    let noted = (entry.record < RECORDS)
+        .then(|| memory.record(entry.record))
+        .filter(|record| record.id() == Some(Id(id)))
+        .map(Record::noted);
+    let (taken, given) = match (noted, phase) {
+        (Some(noted), _) => {
+            let metered = meters.of(noted.slot).and_then(|meter| meter.read(id));
+            metered.unwrap_or((noted.c0, noted.w0))
+        }
+        // The numbers mean nothing any more.
+        (None, Phase::WeEnded | Phase::Closed) => (0, 0),
+        (None, Phase::Open | Phase::PeerEnded) => return Counted::Lost,
+    };
     Counted::Known(transport, Counters { taken, given, phase })
 }

@@ -3,14 +3,14 @@
 
 use crate::peers::crowd::Crowd;
 use crate::peers::peer::Plan;
+use crate::peers::place::{Family, Place, listen_at};
 use crate::peers::successor::{Found, Row, Rows, Successor};
 use crate::peers::text::Random;
 use crate::support::manager::Manager;
 use echod::echo::Protocol;
-use rustix::net::{AddressFamily, SocketType, bind, listen, socket, sockopt};
 use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 use std::collections::{BTreeMap, VecDeque};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,16 +38,22 @@ impl Scene {
 
     /// Listens; the connections have a send buffer of this size, if it says one.
     pub fn listen(&mut self, protocol: Protocol, send_buffer: Option<usize>) -> SocketAddr {
-        let listener = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
-        if let Some(size) = send_buffer {
-            sockopt::set_socket_send_buffer_size(&listener, size).expect("it is raised to fit");
+        match self.listen_over(Family::Tcp, protocol, send_buffer) {
+            Place::Tcp(address) => address,
+            other => panic!("{other:?} is no TCP"),
         }
-        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        bind(&listener, &any).expect("there is a loopback");
-        listen(&listener, 4_096).expect("it is bound");
-        let address = rustix::net::getsockname(&listener).expect("it is bound");
+    }
+
+    /// The same, of any family.
+    pub fn listen_over(
+        &mut self,
+        family: Family,
+        protocol: Protocol,
+        send_buffer: Option<usize>,
+    ) -> Place {
+        let (listener, place) = listen_at(family, self.manager.place(), send_buffer);
         self.manager.listen(listener, protocol.name());
-        address.try_into().expect("it is an IP address")
+        place
     }
 
     pub fn start(&mut self) {

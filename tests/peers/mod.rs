@@ -5,5 +5,6 @@
 
 pub mod crowd;
 pub mod peer;
+pub mod place;
 pub mod successor;
 pub mod text;

@@ -1,17 +1,18 @@
 //! One peer: says its text, checks what it hears, and says goodbye.
 
+use super::place::Place;
 use super::text::{Random, SUFFIX, Text, text};
 use echod::echo::Protocol;
-use rustix::net::{AddressFamily, SocketType, connect, socket, sockopt};
+use rustix::net::sockopt;
 use std::fmt;
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 /// What kind of peer.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    pub address: SocketAddr,
+    pub address: Place,
     pub protocol: Protocol,
     pub load: Load,
     pub goodbye: Goodbye,
@@ -95,23 +96,15 @@ pub struct Peer {
 
 impl Peer {
     pub fn connect(plan: Plan, seed: u64) -> std::io::Result<Self> {
-        let family =
-            if plan.address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-        let stream = socket(family, SocketType::STREAM, None)?;
-        if plan.small_buffer {
-            sockopt::set_socket_recv_buffer_size(&stream, 1)?;
-        }
-        connect(&stream, &plan.address)?;
-        let stream = TcpStream::from(stream);
-        stream.set_nonblocking(true)?;
-        stream.set_nodelay(true)?;
+        let stream = plan.address.connect(plan.small_buffer)?;
         let mut random = Random::new(seed);
         let text = text(plan.protocol);
         let began = text.start(random.next());
         let (Goodbye::HalfClose { after } | Goodbye::Leave { after } | Goodbye::Exit { after }) =
             plan.goodbye;
         Ok(Self {
-            port: stream.local_addr()?.port(),
+            // A Unix socket has none.
+            port: stream.local_addr().map_or(0, |address| address.port()),
             stream,
             text,
             began,

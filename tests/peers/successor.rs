@@ -5,6 +5,8 @@
 use echod::conversation::Phase;
 use echod::echo::Protocol;
 use echod::keep::{Memory, RECORDS, Verdict, verdict};
+use echod::serve::{Counted, count};
+use echod::socket::Meters;
 use echod::systemd::{MEMORY_NAME, peek};
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -93,25 +95,32 @@ pub struct Found {
 /// Looks as a successor does. It keeps the memory file mapped.
 #[derive(Default)]
 pub struct Successor {
-    memory: Option<(u64, Memory)>,
+    memory: Option<(u64, Memory, Meters)>,
 }
 
 impl Successor {
     /// The memory file that lies in the store.
     pub fn memory(&mut self, stored: &[(String, Arc<OwnedFd>)]) -> Option<&mut Memory> {
+        self.mapped(stored).map(|(memory, _)| memory)
+    }
+
+    /// The same, with the meters in it.
+    pub fn mapped(&mut self, stored: &[(String, Arc<OwnedFd>)]) -> Option<(&mut Memory, &Meters)> {
         let (_, fd) = stored.iter().find(|(name, _)| name == MEMORY_NAME)?;
         let inode = rustix::fs::fstat(fd).expect("it is open").st_ino;
-        if self.memory.as_ref().is_none_or(|(known, _)| *known != inode) {
+        if self.memory.as_ref().is_none_or(|(known, ..)| *known != inode) {
             let fd = fd.try_clone().expect("there are descriptors left");
-            self.memory = Some((inode, Memory::adopt(fd).ok()?));
+            let mut memory = Memory::adopt(fd).ok()?;
+            let meters = Meters::new(memory.take_meters().expect("it was just mapped"));
+            self.memory = Some((inode, memory, meters));
         }
-        self.memory.as_mut().map(|(_, memory)| memory)
+        self.memory.as_mut().map(|(_, memory, meters)| (memory, &*meters))
     }
 
     /// Judges everything in the store.
     pub fn look(&mut self, stored: &[(String, Arc<OwnedFd>)]) -> (Rows, Vec<Found>) {
         let mut rows = Rows::default();
-        let Some(memory) = self.memory(stored) else { return (rows, Vec::new()) };
+        let Some((memory, meters)) = self.mapped(stored) else { return (rows, Vec::new()) };
         let mut founds = Vec::new();
         let mut ids = HashSet::new();
         for (_, bag) in stored.iter().filter(|(name, _)| name.starts_with("echod-bag-")) {
@@ -120,7 +129,7 @@ impl Successor {
                 if !ids.insert(entry.id) {
                     continue;
                 }
-                let found = judge(memory, &entry, &stream, &mut rows);
+                let found = judge(memory, meters, &entry, &stream, &mut rows);
                 rows.hit(found.row);
                 founds.push(found);
             }
@@ -137,11 +146,11 @@ impl Successor {
 
 fn judge(
     memory: &mut Memory,
+    meters: &Meters,
     entry: &echod::systemd::Entry,
     stream: &OwnedFd,
     rows: &mut Rows,
 ) -> Found {
-    let counters = echod::socket::counters(stream.as_fd()).expect("it is a TCP connection");
     let peer = rustix::net::getpeername(stream).ok().flatten();
     let mut found = Found {
         id: entry.id,
@@ -152,6 +161,14 @@ fn judge(
         unanswered: 0,
         slot: 0,
         account: String::new(),
+    };
+    let counters = match count(memory, meters, entry, stream.as_fd()) {
+        Counted::Known(_, counters) => counters,
+        Counted::Lost => {
+            found.row = Row::Stranger;
+            return found;
+        }
+        Counted::Foreign => panic!("{entry:?} is no connection"),
     };
     if counters.phase == Phase::Closed {
         return found;

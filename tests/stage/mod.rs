@@ -3,17 +3,19 @@
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part")]
 
 use crate::ordeal::{Scene, stored};
+use crate::peers::place::{Family, Place};
 use crate::peers::successor::{Found, Row, Rows, Successor};
 use crate::peers::text::SUFFIX;
 use crate::support::manager::Manager;
 use crate::tracer::{Stop, Tracee};
 use echod::echo::Protocol;
-use echod::keep::{Header, Record};
+use echod::keep::{Header, Record, SLOTS};
+use echod::socket::Meter;
 use rustix::fs::{CWD, Mode, mkfifoat};
-use rustix::net::{AddressFamily, SocketType, connect, socket, sockopt};
 use std::cell::Cell;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
@@ -33,21 +35,15 @@ pub struct Talker {
 
 impl Talker {
     pub fn connect(address: SocketAddr, protocol: Protocol) -> Self {
-        let stream = TcpStream::connect(address).expect("the listener's queue has room");
-        Self::of(stream, protocol)
+        Self::connect_to(&address.into(), protocol, false)
     }
 
-    /// Which can receive so little that answers get stuck.
-    pub fn connect_small(address: SocketAddr, protocol: Protocol) -> Self {
-        let stream = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
-        sockopt::set_socket_recv_buffer_size(&stream, 1).expect("it is raised to fit");
-        connect(&stream, &address).expect("the listener's queue has room");
-        Self::of(stream.into(), protocol)
+    /// To any place. A small one can receive so little that answers get stuck.
+    pub fn connect_to(place: &Place, protocol: Protocol, small: bool) -> Self {
+        Self::of(place.connect(small).expect("the listener's queue has room"), protocol)
     }
 
     fn of(stream: TcpStream, protocol: Protocol) -> Self {
-        stream.set_nonblocking(true).expect("it is a socket");
-        stream.set_nodelay(true).expect("it is a socket");
         let (owed, heard, unsaid) = (Vec::new(), Vec::new(), Vec::new());
         let (has_ended, is_over, broken) = (false, false, None);
         Self { protocol, stream, owed, heard, unsaid, has_ended, is_over, broken }
@@ -88,6 +84,11 @@ impl Talker {
     pub fn say_fatal(&mut self, words: &[u8]) {
         self.unsaid.extend(words);
         self.speak();
+    }
+
+    /// How many bytes it could hear.
+    pub fn audible(&self) -> u64 {
+        rustix::io::ioctl_fionread(self.stream.as_fd()).expect("it is open")
     }
 
     /// Whether it was reset.
@@ -186,14 +187,20 @@ pub struct Stage {
     pub kills: u64,
     pub rows: Rows,
     /// Of protocol `P`: with buffers of the usual size, and with small ones.
-    addresses: Vec<(Protocol, SocketAddr, SocketAddr)>,
+    addresses: Vec<(Protocol, Place, Place)>,
 }
 
 impl Stage {
     pub fn set(arguments: &[&str]) -> Self {
+        Self::set_over(Family::Tcp, arguments)
+    }
+
+    /// The same, with connections of any family.
+    pub fn set_over(family: Family, arguments: &[&str]) -> Self {
         let mut scene = Scene::of("/bin/sh", &[]);
         let addresses = Protocol::ALL.map(|protocol| {
-            (protocol, scene.listen(protocol, None), scene.listen(protocol, Some(1)))
+            let mut listen = |buffer| scene.listen_over(family, protocol, buffer);
+            (protocol, listen(None), listen(Some(1)))
         });
         let fifo = scene.manager.place().join("go");
         mkfifoat(CWD, &fifo, Mode::RUSR | Mode::WUSR).expect("a place of our own");
@@ -220,11 +227,12 @@ impl Stage {
     pub fn talker(&self, protocol: Protocol, small: bool) -> Talker {
         let own = self.addresses.iter().find(|(own, ..)| *own == protocol);
         let (_, usual, tiny) = own.expect("all are there");
-        if small {
-            Talker::connect_small(*tiny, protocol)
-        } else {
-            Talker::connect(*usual, protocol)
-        }
+        Talker::connect_to(if small { tiny } else { usual }, protocol, small)
+    }
+
+    /// How its connections travel.
+    pub fn family(&self) -> Family {
+        self.addresses[0].1.family()
     }
 
     fn seize(&mut self) {
@@ -280,11 +288,13 @@ impl Stage {
     /// What shows every store into the memory file that a turn can make.
     pub fn watch(&mut self) -> Watch {
         let stored = stored(&mut self.manager);
-        let memory = self.successor.memory(&stored).expect("it is stored before READY=1");
+        let mapped = self.successor.mapped(&stored);
+        let (memory, meters) = mapped.expect("it is stored before READY=1");
         let reach = memory.header().reached();
         Watch {
             header: memory.header(),
             records: (0..reach).map(|number| memory.record(number)).collect(),
+            meters: (0..SLOTS).filter_map(|slot| meters.of(slot)).collect(),
         }
     }
 }
@@ -293,6 +303,7 @@ impl Stage {
 pub struct Watch {
     header: &'static Header,
     records: Vec<&'static Record>,
+    meters: Vec<Meter>,
 }
 
 impl Watch {
@@ -309,6 +320,9 @@ impl Watch {
             let state = u64::from(noted.state.bits());
             words.extend([id, noted.c0, state, noted.w0, noted.slot.into(), noted.messages]);
             words.push(record.strikes().into());
+            let meter = self.meters.get(noted.slot as usize).zip(record.id());
+            let metered = meter.and_then(|(meter, id)| meter.read(id.0));
+            words.extend(metered.map_or([0, u64::MAX], |(taken, given)| [taken, given]));
         }
         words
     }
