@@ -399,6 +399,73 @@ fn step_through_stores_of(family: Family) {
     }
 }
 
+/// The meter of a slot may be about the conversation that has its turn there, and
+/// tell of one long ago: between them, others held that slot and its meter not.
+#[test]
+fn what_a_meter_says_of_long_ago_is_not_believed() {
+    let mut stage = Stage::set_over_all(&[Family::Unix, Family::Tcp], &[]);
+    let mut times = 0;
+    for number in 0.. {
+        let mut talker = stage.talker(Protocol::Rfc862, false);
+        let first = greet_until(&mut stage, &mut talker, |_| true);
+        let mut holder = stage.talker_over(Family::Tcp, Protocol::Rfc862, true);
+        long_message(&mut holder);
+        let second = greet_until(&mut stage, &mut talker, |slot| slot != first);
+        stage.run("the first slot is free", || holder.is_content());
+        let mut next = stage.talker_over(Family::Tcp, Protocol::Rfc862, true);
+        long_message(&mut next);
+        // The last turn in the second slot has to be the talker's own.
+        let mut other = stage.talker_over(Family::Tcp, Protocol::Rfc862, false);
+        other.say_message("in the first slot again");
+        stage.run("somebody else", || other.is_content());
+
+        stage.tracee().interrupt();
+        talker.say_message("hello");
+        let watch = stage.watch();
+        let (count, before) = (Cell::new(0), RefCell::new(watch.look()));
+        let asleep = stage.tracee().sleep();
+        let is_here = stage.tracee().walk(
+            Pace::OneInstruction,
+            || asleep.is_there() && talker.is_content(),
+            |_| {
+                let now = watch.look();
+                let changed = now != *before.borrow();
+                *before.borrow_mut() = now;
+                count.set(count.get() + u64::from(changed));
+                count.get() > number
+            },
+        );
+        if is_here {
+            stage.kill();
+        }
+        stage.run("hello", || talker.is_content() && next.is_content());
+        assert!(talker.broken.is_none(), "{}", talker.account());
+        times += u64::from(stage.watch().eldest_slot() == first && first != second);
+        for mut peer in [talker, holder, next, other] {
+            peer.end(b"", b"");
+            stage.run("an end", || peer.is_content());
+        }
+        if !is_here {
+            break;
+        }
+    }
+    println!("{} kills, {times} times in a slot of long ago", stage.kills);
+    assert!(times > 0, "no slot came back");
+}
+
+/// Says a word until its answer came by such a slot; which one.
+fn greet_until(stage: &mut Stage, talker: &mut Talker, is_it: impl Fn(u32) -> bool) -> u32 {
+    for _ in 0..100 {
+        talker.say_message("hello");
+        stage.run("a greeting", || talker.is_content());
+        let slot = stage.watch().eldest_slot();
+        if is_it(slot) {
+            return slot;
+        }
+    }
+    panic!("the slot stays");
+}
+
 /// `ECHOD_TEST_STEPS` sets how many kills there are in each act, and how many in
 /// adoption, each after some number of single instructions.
 fn steps() -> u64 {

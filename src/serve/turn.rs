@@ -48,13 +48,14 @@ impl Desk {
         let header = self.memory.header();
         let record = self.memory.record(number);
         header.begin_turn(number);
-        record.place(slot.number());
         let talk = self.talks[number as usize].as_mut().expect("a turn belongs to a talk");
         let rule = self.rules[usize::from(talk.terms.rule)].as_ref().expect("a talk has a rule");
         let meter = talk.meter(&self.meters, Some(&slot));
         if let Some(meter) = meter {
             meter.begin(talk.who.id.0, talk.done.taken, talk.done.given);
         }
+        // Only now: the meter may have been about this conversation some slots ago.
+        record.place(slot.number());
         let line = Line { watch, meter };
         let buffer = &mut slot.bytes()[..echo::read_max(rule, talk.terms.protocol)];
         let (step, taken) = match line.take(buffer) {

@@ -197,11 +197,18 @@ impl Stage {
 
     /// The same, with connections of any family.
     pub fn set_over(family: Family, arguments: &[&str]) -> Self {
+        Self::set_over_all(&[family], arguments)
+    }
+
+    /// The same, with connections of these families.
+    pub fn set_over_all(families: &[Family], arguments: &[&str]) -> Self {
         let mut scene = Scene::of("/bin/sh", &[]);
-        let addresses = Protocol::ALL.map(|protocol| {
+        let all = families.iter().flat_map(|&family| Protocol::ALL.map(|it| (family, it)));
+        let addresses = all.map(|(family, protocol)| {
             let mut listen = |buffer| scene.listen_over(family, protocol, buffer);
             (protocol, listen(None), listen(Some(1)))
         });
+        let addresses = addresses.collect();
         let fifo = scene.manager.place().join("go");
         mkfifoat(CWD, &fifo, Mode::RUSR | Mode::WUSR).expect("a place of our own");
         let script = r#"read go < "$0"; exec "$@""#;
@@ -217,7 +224,7 @@ impl Stage {
             fifo,
             kills: 0,
             rows: Rows::default(),
-            addresses: addresses.to_vec(),
+            addresses,
         };
         stage.seize();
         stage
@@ -225,12 +232,19 @@ impl Stage {
 
     /// A new peer; `small` gets stuck if it does not listen.
     pub fn talker(&self, protocol: Protocol, small: bool) -> Talker {
-        let own = self.addresses.iter().find(|(own, ..)| *own == protocol);
+        self.talker_over(self.family(), protocol, small)
+    }
+
+    /// The same, of any family that it was set over.
+    pub fn talker_over(&self, family: Family, protocol: Protocol, small: bool) -> Talker {
+        let is_own =
+            |place: &(Protocol, Place, Place)| place.0 == protocol && place.1.family() == family;
+        let own = self.addresses.iter().find(|place| is_own(place));
         let (_, usual, tiny) = own.expect("all are there");
         Talker::connect_to(if small { tiny } else { usual }, protocol, small)
     }
 
-    /// How its connections travel.
+    /// How its connections travel, if nothing else is said.
     pub fn family(&self) -> Family {
         self.addresses[0].1.family()
     }
@@ -307,6 +321,12 @@ pub struct Watch {
 }
 
 impl Watch {
+    /// The slot of the eldest conversation.
+    pub fn eldest_slot(&self) -> u32 {
+        let known = self.records.iter().filter_map(|record| record.id().zip(Some(record)));
+        known.min_by_key(|(id, _)| id.0).expect("there is one").1.noted().slot
+    }
+
     /// What they say now.
     pub fn look(&self) -> Vec<u64> {
         let Header { served, received, sent, .. } = self.header;
