@@ -1,4 +1,4 @@
-//! Unix sockets of every kind, and vsock: inherited and bound.
+//! Unix sockets of every kind, vsock and Multipath TCP: inherited and bound.
 #![allow(clippy::unwrap_used, reason = "what is not #[test] here serves tests only")]
 
 mod support;
@@ -6,7 +6,8 @@ mod support;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, Shutdown, SocketAddrUnix, SocketType};
 use rustix::process::Signal;
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener, UnixStream};
@@ -240,9 +241,36 @@ fn what_cannot_be_stored_is_brought_to_its_end() {
     assert_eq!(hear(&peer), b"");
 }
 
-/// Says something, and hears that.
-fn exchange(peer: &mut UnixStream, message: &[u8], answer: &[u8]) {
+#[test]
+fn a_plain_peer_of_a_multipath_socket_goes_on_with_its_urgent_data() {
+    let multipath = Some(rustix::net::ipproto::MPTCP);
+    let Ok(listener) = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, multipath)
+    else {
+        eprintln!("skipped: this kernel has no Multipath TCP");
+        return;
+    };
+    rustix::net::bind(&listener, &std::net::SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    rustix::net::listen(&listener, 8).unwrap();
+    let address = rustix::net::getsockname(&listener).unwrap();
+    let mut manager = Manager::new();
+    manager.listen(listener, "rfc862");
+    manager.start(&[], &[]);
+    let peer = TcpStream::connect(std::net::SocketAddr::try_from(address).unwrap()).unwrap();
     peer.set_read_timeout(Some(PATIENCE)).unwrap();
+    for _ in 0..2 {
+        exchange(&mut &peer, b"ordinary", b"ordinary");
+        // In two parts: which byte is urgent may change with the next.
+        rustix::net::send(&peer, b"!", SendFlags::OOB).unwrap();
+        exchange(&mut &peer, b"more", b"!more");
+        manager.wait_ready();
+        manager.kill(Signal::KILL);
+        manager.start_again();
+    }
+    exchange(&mut &peer, b"last", b"last");
+}
+
+/// Says something, and hears that.
+fn exchange(peer: &mut (impl Read + Write), message: &[u8], answer: &[u8]) {
     peer.write_all(message).unwrap();
     let mut heard = vec![0; answer.len()];
     peer.read_exact(&mut heard).unwrap();
@@ -256,6 +284,7 @@ fn a_stream_goes_on_through_a_kill_and_a_restart() {
     manager.listen(UnixListener::bind(&path).unwrap(), "line");
     manager.start(&["--suffix=-S"], &[]);
     let mut peer = UnixStream::connect(&path).unwrap();
+    peer.set_read_timeout(Some(PATIENCE)).unwrap();
     exchange(&mut peer, b"first\nhalf a", b"first-S\n");
     manager.wait_ready();
     manager.kill(Signal::KILL);

@@ -97,7 +97,7 @@ impl Served {
         socket::prepare_listener(socket.as_fd(), transport)
             .map_err(|error| Failure::Prepare { name: name.clone(), error })?;
         let name = full_name(&socket, transport, protocol, &name);
-        let counted = socket::is_metered(transport) || socket::is_counted(socket.as_fd());
+        let counted = socket::is_counted(socket.as_fd());
         let listener = Listener { socket: Arc::new(socket), transport, protocol, counted };
         self.listeners.push((name, listener));
         Ok(())

@@ -72,10 +72,16 @@ pub async fn accept_all(listener: Listener) -> io::Error {
 /// that leaves has done all of it or nothing.
 fn next(watch: &Watch, listener: &Listener, unprepared: bool) -> io::Result<()> {
     let Accepted { stream, peer } = watch.accept()?;
-    // Whether that is inherited where messages are, depends on the kernel.
-    if unprepared || listener.transport == Transport::UnixSeqpacket {
+    let transport = match listener.transport {
+        // With a peer that does not speak Multipath TCP it is plain TCP.
+        Transport::Mptcp => socket::transport(stream.as_fd()).unwrap_or(Transport::Mptcp),
+        transport => transport,
+    };
+    // Whether that is inherited where messages are, depends on the kernel; urgent
+    // data inline is not, from a listener that has no such option.
+    if unprepared || transport == Transport::UnixSeqpacket || transport != listener.transport {
         // Fails only on a connection that has ended, which its first read tells.
-        let _ = socket::prepare_stream(stream.as_fd(), listener.transport);
+        let _ = socket::prepare_stream(stream.as_fd(), transport);
     }
     let peer = match peer {
         crate::endpoint::Party::Unknown => socket::peer(stream.as_fd()),
@@ -84,7 +90,7 @@ fn next(watch: &Watch, listener: &Listener, unprepared: bool) -> io::Result<()> 
     let arrival = Arrival {
         peer,
         local: socket::local(stream.as_fd()),
-        transport: listener.transport,
+        transport,
         protocol: listener.protocol,
         counted: listener.counted,
         stream,

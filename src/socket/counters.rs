@@ -6,6 +6,7 @@
 //! [`counters`].
 
 use crate::conversation::{Counters, Phase};
+use crate::endpoint::Transport;
 use rustix::io::Errno;
 use std::io;
 use std::mem::{MaybeUninit, offset_of, size_of};
@@ -75,11 +76,17 @@ pub fn counters(connection: BorrowedFd<'_>) -> io::Result<Counters> {
     }
 }
 
-/// Whether the counters hold for connections accepted from this listener: TCP
-/// without fast open.
+/// Whether the bytes of connections accepted from this listener are counted, by
+/// these counters or by a [meter](super::Meter): TCP without fast open, and what
+/// has a meter. Multipath TCP may turn out to be plain TCP.
 pub fn is_counted(listener: BorrowedFd<'_>) -> bool {
-    let protocol = rustix::net::sockopt::socket_protocol(listener);
-    protocol == Ok(Some(rustix::net::ipproto::TCP)) && fast_open_queue(listener) == Some(0)
+    match super::transport(listener) {
+        Ok(Transport::Tcp) => fast_open_queue(listener) == Some(0),
+        // Kernels older than 6.2 do not say, and have none there.
+        Ok(Transport::Mptcp) => fast_open_queue(listener).is_none_or(|queue| queue == 0),
+        Ok(transport) => super::is_metered(transport),
+        Err(_) => false,
+    }
 }
 
 /// How long ago the peer was last heard.
