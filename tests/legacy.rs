@@ -20,6 +20,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
+use support::peer::descriptors;
 use tracer::{Pace, Stop};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -420,7 +421,7 @@ fn visits_leave_nothing_behind() {
     let mut house = house(&[]);
     let mut faithful = connect(house.line);
     ask_line(&mut faithful, "hello");
-    let before = descriptors(&house);
+    let before = descriptors(house.scene.manager.pid());
     for visit in 0..visits {
         let mut stream = connect(house.rfc862);
         ask(&mut stream, "hello", "hello");
@@ -441,22 +442,9 @@ fn visits_leave_nothing_behind() {
     assert!(stored.len() <= 6 && entries <= 1_000, "{entries} in {}", stored.len());
     house.kill(|_| {});
     ask_line(&mut faithful, "still here");
-    let after = descriptors(&house);
+    let after = descriptors(house.scene.manager.pid());
     drop(faithful);
     house.scene.manager.wait_stored(|names| names.len() == 2);
     println!("{} descriptors before, {} after", before.len(), after.len());
     assert_eq!(before, after);
-}
-
-/// What the daemon has open.
-fn descriptors(house: &House) -> Vec<String> {
-    let open = format!("/proc/{}/fd", house.scene.manager.pid());
-    let open = std::fs::read_dir(open).expect("it lives").flatten();
-    let links = open.filter_map(|fd| std::fs::read_link(fd.path()).ok());
-    // Without the numbers of inodes.
-    let kind =
-        |link: std::path::PathBuf| link.to_string_lossy().split('[').next().map(str::to_owned);
-    let mut kinds: Vec<_> = links.filter_map(kind).collect();
-    kinds.sort();
-    kinds
 }

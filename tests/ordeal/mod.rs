@@ -2,7 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part")]
 
 use crate::peers::crowd::Crowd;
-use crate::peers::peer::Plan;
+use crate::peers::peer::{Plan, Seen};
 use crate::peers::place::{Family, Place, listen_at};
 use crate::peers::successor::{Found, Row, Rows, Successor};
 use crate::peers::text::Random;
@@ -98,6 +98,11 @@ impl Ordeal {
         let seed = std::env::var("ECHOD_TEST_SEED").ok();
         let seed = seed.map_or(862, |seed| seed.parse().expect("it is a number"));
         scene.start();
+        Self::go_on(scene, plans, seed)
+    }
+
+    /// With a daemon that was started.
+    pub fn go_on(scene: Scene, plans: Vec<Plan>, seed: u64) -> Self {
         scene.manager.wait_ready();
         Self {
             manager: scene.manager,
@@ -178,6 +183,28 @@ impl Ordeal {
         self.lives += 1;
     }
 
+    /// Lives until then, or until somebody heard something wrong.
+    pub fn live_until(&self, then: Instant) -> bool {
+        !self.crowd.watch(then)
+    }
+
+    /// Dies now, with nobody's consent, and lives again; who is a suspect for the
+    /// last time gets time to prove itself.
+    pub fn die(&mut self) {
+        self.manager.wait_ready();
+        if let Some(record) = self.spare.take() {
+            self.wait_for_note(record);
+        }
+        self.manager.kill(Signal::KILL);
+        *self.deaths.entry("killed").or_default() += 1;
+        self.crowd.pause(true);
+        self.look();
+        self.manager.start_again();
+        self.lives += 1;
+        self.manager.wait_ready();
+        self.crowd.pause(false);
+    }
+
     fn is_ready(&self) -> bool {
         self.manager.wait("anything", |known| {
             Some(known.present().any(|heard| heard.value("READY") == Some("1")))
@@ -219,14 +246,15 @@ impl Ordeal {
         }
     }
 
-    /// Lets everybody end; nobody may miss anything.
-    pub fn end(self, rows: &[Row]) {
+    /// Lets everybody end; nobody may miss anything. What remains, and what each
+    /// kind of peer saw.
+    pub fn end(self, rows: &[Row]) -> (Manager, BTreeMap<&'static str, Seen>) {
         self.manager.wait_ready();
         let lasted = self.began.elapsed();
         let found = self.crowd.break_up();
         println!("{} lives in {lasted:.1?}: {:?}", self.lives, self.deaths);
         println!("found: {}", self.rows);
-        println!("{:?}", found.seen);
+        println!("{:?}", found.seen());
         let mut text = String::new();
         for wrong in &found.wrong {
             text += &format!("\n{wrong}");
@@ -253,5 +281,6 @@ impl Ordeal {
         for row in [Row::Contradiction, Row::Stranger] {
             assert_eq!(self.rows.count(row), 0, "{row:?}");
         }
+        (self.manager, found.kinds)
     }
 }

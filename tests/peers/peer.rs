@@ -7,6 +7,7 @@ use rustix::net::sockopt;
 use std::fmt;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
+use std::ops::Add;
 use std::time::{Duration, Instant};
 
 /// What kind of peer.
@@ -32,6 +33,11 @@ pub enum Load {
     Window { bytes: u64 },
     /// The same, but it hears so few bytes at once, and then rests.
     Slow { bytes: u64, bite: usize, rest: Duration },
+    /// One byte at a time, and then it rests.
+    Drip { rest: Duration },
+    /// As much as goes, and it hears nothing: once an answer has waited for the
+    /// stall timeout, but no sooner, it may be reset.
+    Deaf { stall: Duration },
 }
 
 /// How it ends, after it has said about so much.
@@ -44,6 +50,26 @@ pub enum Goodbye {
     Leave { after: u64 },
     /// Says the exit word, and must get all it is owed before it.
     Exit { after: u64 },
+    /// Leaves at once, some with a few words that nobody waits for.
+    Vanish,
+}
+
+impl Plan {
+    /// What one calls such a peer.
+    pub fn kind(&self) -> &'static str {
+        match (self.load, self.goodbye) {
+            (_, Goodbye::Vanish) => "vanishers",
+            (_, Goodbye::Leave { .. }) => "resetters",
+            (_, Goodbye::Exit { .. }) => "exit-sayers",
+            (Load::Drip { .. }, _) => "drippers",
+            (Load::Deaf { .. }, _) => "never-readers",
+            (Load::Slow { .. }, _) => "slow readers",
+            (Load::Window { bytes }, _) if bytes >= 1 << 20 => "flooders",
+            (Load::Window { .. }, _) => "full windows",
+            (Load::Turns { .. }, Goodbye::HalfClose { after }) if after < 10_000 => "half-closers",
+            (Load::Turns { .. }, _) => "talkers",
+        }
+    }
 }
 
 /// What a peer saw.
@@ -56,9 +82,30 @@ pub struct Seen {
     pub messages: u64,
     pub splits: u64,
     pub left: u64,
+    pub resets: u64,
     pub exits: u64,
+    /// Who never reads was reset for it.
+    pub stalled: u64,
     /// Conversations that ended before a byte of theirs was answered.
     pub gaps: u64,
+}
+
+impl Add for Seen {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            bytes: self.bytes + other.bytes,
+            conversations: self.conversations + other.conversations,
+            messages: self.messages + other.messages,
+            splits: self.splits + other.splits,
+            left: self.left + other.left,
+            resets: self.resets + other.resets,
+            exits: self.exits + other.exits,
+            stalled: self.stalled + other.stalled,
+            gaps: self.gaps + other.gaps,
+        }
+    }
 }
 
 /// What came of letting it act.
@@ -91,7 +138,11 @@ pub struct Peer {
     farewell: Vec<u8>,
     is_ending: bool,
     rests_until: Option<Instant>,
+    silent_until: Option<Instant>,
     is_breaking_up: bool,
+    connected: Instant,
+    /// What speaking came to, if it was worse than no room.
+    broken: Option<ErrorKind>,
 }
 
 impl Peer {
@@ -100,8 +151,12 @@ impl Peer {
         let mut random = Random::new(seed);
         let text = text(plan.protocol);
         let began = text.start(random.next());
-        let (Goodbye::HalfClose { after } | Goodbye::Leave { after } | Goodbye::Exit { after }) =
-            plan.goodbye;
+        let after = match plan.goodbye {
+            Goodbye::HalfClose { after } | Goodbye::Leave { after } | Goodbye::Exit { after } => {
+                after
+            }
+            Goodbye::Vanish => 0,
+        };
         Ok(Self {
             // A Unix socket has none.
             port: stream.local_addr().map_or(0, |address| address.port()),
@@ -119,7 +174,10 @@ impl Peer {
             farewell: Vec::new(),
             is_ending: false,
             rests_until: None,
+            silent_until: None,
             is_breaking_up: false,
+            connected: Instant::now(),
+            broken: None,
             random,
             plan,
         })
@@ -131,8 +189,9 @@ impl Peer {
 
     /// Whether it would hear something now, and whether it would say something.
     pub fn wants(&self, now: Instant) -> (bool, bool) {
-        let rests = self.rests_until.is_some_and(|until| now < until);
-        (!rests, !self.farewell.is_empty() || (!self.is_ending && self.room() > 0))
+        let rests = self.rests_until.is_some_and(|until| now < until) || self.is_deaf();
+        let is_silent = self.is_ending || self.silent_until.is_some_and(|until| now < until);
+        (!rests, !self.farewell.is_empty() || (!is_silent && self.room() > 0))
     }
 
     /// How much it would say now.
@@ -143,7 +202,13 @@ impl Peer {
             Load::Window { bytes } | Load::Slow { bytes, .. } => {
                 bytes.saturating_sub(self.under_way())
             }
+            Load::Drip { .. } => u64::from(self.under_way() < 1_000),
+            Load::Deaf { .. } => 1 << 20,
         }
+    }
+
+    fn is_deaf(&self) -> bool {
+        matches!(self.plan.load, Load::Deaf { .. }) && !self.is_breaking_up
     }
 
     /// About how many bytes of what it said are not answered.
@@ -167,6 +232,11 @@ impl Peer {
             self.is_breaking_up = true;
             self.hurry();
         }
+        if let Goodbye::Vanish = self.plan.goodbye
+            && !break_up
+        {
+            return self.vanish(seen);
+        }
         if ears && let Some(fate) = self.listen(seen) {
             return fate;
         }
@@ -182,17 +252,32 @@ impl Peer {
         if self.said < self.goodbye_at || self.is_ending {
             return false;
         }
+        self.leave(seen);
+        true
+    }
+
+    fn leave(&mut self, seen: &mut Seen) {
         seen.left += 1;
         if self.random.below(2) == 0 {
+            seen.resets += 1;
             let _ = sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO));
         }
-        true
+    }
+
+    fn vanish(&mut self, seen: &mut Seen) -> Fate {
+        if self.random.below(2) == 0 {
+            let words = self.text.said_at(self.said);
+            let most = usize::try_from(self.random.below(5_000)).expect("below 5,000");
+            let _ = self.stream.write(&words[..words.len().min(most)]);
+        }
+        self.leave(seen);
+        Fate::Over
     }
 
     fn say_goodbye(&mut self, break_up: bool, seen: &mut Seen) -> Fate {
         if !self.is_ending && (break_up || self.said >= self.goodbye_at) {
             match self.plan.goodbye {
-                Goodbye::Leave { .. } if !break_up => {}
+                Goodbye::Leave { .. } | Goodbye::Vanish if !break_up => {}
                 Goodbye::Exit { .. } if !break_up => self.say_exit(seen),
                 _ => self.half_close(),
             }
@@ -236,6 +321,7 @@ impl Peer {
             (*bite, *rest) = (65_536, Duration::ZERO);
             let _ = sockopt::set_socket_recv_buffer_size(&self.stream, 1 << 20);
         }
+        self.silent_until = None;
     }
 
     fn taken_from(&self, mut at: u64, length: usize) -> Vec<u8> {
@@ -286,6 +372,10 @@ impl Peer {
             let mut most = usize::try_from(self.room()).expect("it is not that much");
             match self.plan.load {
                 Load::Turns { .. } => {}
+                Load::Drip { rest } => {
+                    most = 1;
+                    self.silent_until = Some(Instant::now() + rest);
+                }
                 _ => most = most.min(usize::try_from(1 + self.random.below(100_000)).expect("it")),
             }
             if let Goodbye::Exit { .. } = self.plan.goodbye
@@ -297,10 +387,14 @@ impl Peer {
             }
             match self.stream.write(&piece[..piece.len().min(most)]) {
                 Ok(n) => self.said += n as u64,
-                // Who listens will see why.
-                Err(_) => return,
+                // Who listens will see why, unless this was the one to be told.
+                Err(error) => {
+                    self.broken = Some(error.kind()).filter(|kind| *kind != ErrorKind::WouldBlock);
+                    return;
+                }
             }
-            if self.said >= self.goodbye_at || matches!(self.plan.load, Load::Turns { .. }) {
+            let is_slow = matches!(self.plan.load, Load::Turns { .. } | Load::Drip { .. });
+            if self.said >= self.goodbye_at || is_slow {
                 return;
             }
         }
@@ -329,6 +423,9 @@ impl Peer {
         };
         for _ in 0..16 {
             match self.stream.read(&mut buffer[..most]) {
+                Ok(0) if self.broken == Some(ErrorKind::ConnectionReset) => {
+                    return Some(self.broken(&ErrorKind::ConnectionReset, seen));
+                }
                 Ok(0) => return Some(self.over(seen)),
                 Ok(n) => {
                     seen.bytes += n as u64;
@@ -337,7 +434,10 @@ impl Peer {
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
-                Err(error) => return Some(self.broken(&error, seen)),
+                Err(error) => {
+                    self.broken = Some(error.kind());
+                    return Some(self.broken(&error, seen));
+                }
             }
             if self.rests_until.is_some() {
                 break;
@@ -358,6 +458,13 @@ impl Peer {
     }
 
     fn broken(&mut self, error: &dyn fmt::Display, seen: &mut Seen) -> Fate {
+        if let Load::Deaf { stall } = self.plan.load
+            && self.broken == Some(ErrorKind::ConnectionReset)
+            && self.connected.elapsed() >= stall
+        {
+            seen.stalled += 1;
+            return Fate::Over;
+        }
         if self.heard == self.began.1 && self.message == 0 && self.suffix == 0 {
             seen.gaps += 1;
             return Fate::Over;

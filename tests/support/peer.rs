@@ -147,6 +147,17 @@ pub fn memory(pid: u32) -> u64 {
     kibibytes.parse::<u64>().expect("it is a number") * 1024
 }
 
+/// What a process has open, without the numbers of inodes.
+pub fn descriptors(pid: u32) -> Vec<String> {
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("it runs").flatten();
+    let links = open.filter_map(|fd| std::fs::read_link(fd.path()).ok());
+    let kind =
+        |link: std::path::PathBuf| link.to_string_lossy().split('[').next().map(str::to_owned);
+    let mut kinds: Vec<_> = links.filter_map(kind).collect();
+    kinds.sort();
+    kinds
+}
+
 /// How many bytes of the peer's the daemon has not read yet.
 pub fn unread_by_daemon(stream: &TcpStream) -> Option<u64> {
     let line = at_daemon(stream)?;
