@@ -11,108 +11,10 @@ use echod::echo::Protocol;
 use peers::place::{Family, has_mptcp};
 use peers::successor::{Found, Row};
 use peers::text::{Random, SUFFIX};
+use stage::acts::{ACTS, Act, long_message, many_lines};
 use stage::{Count, Stage, Talker};
 use std::cell::{Cell, RefCell};
 use tracer::{Pace, Stop};
-
-/// What a peer does while the daemon is stepped through what it makes of it.
-struct Act {
-    name: &'static str,
-    protocol: Protocol,
-    /// With buffers so small that answers get stuck.
-    small: bool,
-    does: fn(&mut Talker),
-}
-
-fn many(word: &str, count: usize) -> String {
-    word.repeat(count)
-}
-
-const ACTS: &[Act] = &[
-    Act { name: "a message", protocol: Protocol::Rfc862, small: false, does: message },
-    Act { name: "a message", protocol: Protocol::Reply, small: false, does: message },
-    Act { name: "a message", protocol: Protocol::Line, small: false, does: message },
-    Act { name: "many lines", protocol: Protocol::Line, small: false, does: many_lines },
-    Act { name: "half a line", protocol: Protocol::Line, small: false, does: half_a_line },
-    Act { name: "a long message", protocol: Protocol::Rfc862, small: true, does: long_message },
-    Act { name: "a long message", protocol: Protocol::Reply, small: true, does: long_message },
-    Act { name: "long lines", protocol: Protocol::Line, small: true, does: many_lines },
-    Act { name: "the end", protocol: Protocol::Rfc862, small: false, does: end },
-    Act {
-        name: "the end behind a message",
-        protocol: Protocol::Reply,
-        small: false,
-        does: last_message,
-    },
-    Act { name: "the end of a line", protocol: Protocol::Line, small: false, does: end_in_line },
-    Act {
-        name: "the end of what was held back",
-        protocol: Protocol::Line,
-        small: false,
-        does: end_in_word,
-    },
-    Act {
-        name: "the end of an exit word",
-        protocol: Protocol::Line,
-        small: false,
-        does: end_in_exit,
-    },
-    Act { name: "exit", protocol: Protocol::Line, small: false, does: exit_line },
-    Act { name: "exit", protocol: Protocol::Reply, small: false, does: exit_reply },
-];
-
-fn message(talker: &mut Talker) {
-    talker.say_message("a message");
-}
-
-fn many_lines(talker: &mut Talker) {
-    let line = many("x", 20);
-    let words = many(&format!("{line}\n"), 400);
-    let answer = many(&format!("{line}{SUFFIX}\n"), 400);
-    talker.say(words.as_bytes(), answer.as_bytes());
-}
-
-/// Says what may be the exit word, and then that it is not.
-fn half_a_line(talker: &mut Talker) {
-    talker.say(b"exi", b"");
-    talker.say(b"le\r", b"");
-    talker.say(b"\n", format!("exile{SUFFIX}\r\n").as_bytes());
-}
-
-fn long_message(talker: &mut Talker) {
-    let words = many("0123456789abcdef", 2_000);
-    talker.say(words.as_bytes(), words.as_bytes());
-}
-
-fn end(talker: &mut Talker) {
-    talker.end(b"", b"");
-}
-
-fn last_message(talker: &mut Talker) {
-    talker.end(b"bye", b"bye");
-}
-
-fn end_in_line(talker: &mut Talker) {
-    talker.end(b"bye\r", format!("bye\r{SUFFIX}").as_bytes());
-}
-
-fn end_in_word(talker: &mut Talker) {
-    talker.end(b"exi", format!("exi{SUFFIX}").as_bytes());
-}
-
-fn end_in_exit(talker: &mut Talker) {
-    talker.end(b"exit", b"");
-}
-
-fn exit_line(talker: &mut Talker) {
-    let answer = format!("so{SUFFIX}\n");
-    talker.say(b"so\n", answer.as_bytes());
-    talker.say_exit(b"exit\nmore");
-}
-
-fn exit_reply(talker: &mut Talker) {
-    talker.say_exit(b"exit");
-}
 
 /// Does one act again and again, and kills the daemon at one stop later each
 /// time, until it has done with the act before.
@@ -403,7 +305,7 @@ fn step_through_stores_of(family: Family) {
 /// tell of one long ago: between them, others held that slot and its meter not.
 #[test]
 fn what_a_meter_says_of_long_ago_is_not_believed() {
-    let mut stage = Stage::set_over_all(&[Family::Unix, Family::Tcp], &[]);
+    let mut stage = Stage::set_over_all(&[Family::Unix, Family::Tcp], &[], |_| {});
     let mut times = 0;
     for number in 0.. {
         let mut talker = stage.talker(Protocol::Rfc862, false);

@@ -15,8 +15,15 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Calls in which a daemon waits for others; none of the others takes any time.
-const WAITS: [i64; 5] =
-    [libc::SYS_epoll_wait, libc::SYS_epoll_pwait, libc::SYS_futex, libc::SYS_poll, libc::SYS_ppoll];
+const WAITS: [i64; 6] = [
+    libc::SYS_epoll_wait,
+    libc::SYS_epoll_pwait,
+    libc::SYS_futex,
+    libc::SYS_poll,
+    libc::SYS_ppoll,
+    // From this one it does not come back.
+    libc::SYS_exit_group,
+];
 
 /// Where the serving thread has stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +98,7 @@ impl Tracee {
         let deadline = Instant::now() + PATIENCE;
         while !done() {
             assert!(Instant::now() < deadline, "in vain it ran for: {what}");
+            assert!(!self.has_ended(), "it ended before: {what}");
             if let Some(stop) = self.look() {
                 panic!("it runs freely, and stopped at {stop:?}");
             }
@@ -121,13 +129,39 @@ impl Tracee {
             match stop.take() {
                 Some(stop) if is_here(stop) => return true,
                 Some(_) => {}
-                None if done() => return false,
+                None if done() || self.has_ended() => return false,
                 None => {
                     assert!(Instant::now() < deadline, "it does not come to its end");
                     std::thread::yield_now();
                 }
             }
         }
+    }
+
+    /// Lets the call at whose entry it stopped fail like this: the kernel never
+    /// hears of it.
+    pub fn fail(&mut self, errno: i32) {
+        let mut registers = [0_u64; 64];
+        let length =
+            registers_of(self.leader, libc::PTRACE_GETREGSET, PRSTATUS, &mut registers, 512);
+        let refusal = u64::from_ne_bytes((-i64::from(errno)).to_ne_bytes());
+        if cfg!(target_arch = "x86_64") {
+            const RAX: usize = 10;
+            const ORIG_RAX: usize = 15;
+            (registers[ORIG_RAX], registers[RAX]) = (u64::MAX, refusal);
+        } else if cfg!(target_arch = "aarch64") {
+            registers[0] = refusal;
+            let mut none = [u64::from(u32::MAX); 64];
+            registers_of(self.leader, libc::PTRACE_SETREGSET, SYSTEM_CALL, &mut none, 4);
+        } else {
+            panic!("it is not known how here");
+        }
+        registers_of(self.leader, libc::PTRACE_SETREGSET, PRSTATUS, &mut registers, length);
+    }
+
+    /// Whether it has ended by itself.
+    pub fn has_ended(&self) -> bool {
+        is_zombie(self.leader)
     }
 
     /// Kills it, and waits until it is gone.
@@ -198,6 +232,9 @@ impl Tracee {
     /// Whether the leader has stopped where its pace says.
     fn look(&mut self) -> Option<Stop> {
         self.look_at_others();
+        if self.may_wait && self.has_ended() {
+            return None;
+        }
         let status = if self.may_wait { wait(self.leader)? } else { await_stop(self.leader) };
         assert!(libc::WIFSTOPPED(status), "it ended: {status:x}");
         let signal = libc::WSTOPSIG(status);
@@ -300,6 +337,41 @@ fn info(thread: pid_t) -> [u64; 11] {
         unsafe { libc::ptrace(libc::PTRACE_GET_SYSCALL_INFO, thread, length, info.as_mut_ptr()) };
     assert!(got > 0, "{}", io::Error::last_os_error());
     info
+}
+
+/// Sets of registers, as ptrace(2) names them.
+const PRSTATUS: usize = 1;
+const SYSTEM_CALL: usize = 0x404;
+
+/// Reads or writes a set of registers; how many bytes that were.
+fn registers_of(
+    thread: pid_t,
+    what: libc::c_uint,
+    set: usize,
+    registers: &mut [u64; 64],
+    length: usize,
+) -> usize {
+    let mut place = libc::iovec { iov_base: registers.as_mut_ptr().cast(), iov_len: length };
+    let set = std::ptr::without_provenance_mut::<c_void>(set);
+    // SAFETY: the kernel touches no more than the length, which lies in the array.
+    let done = unsafe { libc::ptrace(what, thread, set, &raw mut place) };
+    assert!(done == 0, "{}", io::Error::last_os_error());
+    place.iov_len
+}
+
+/// Whether a child has ended; its end is left for whoever waits for it.
+fn is_zombie(thread: pid_t) -> bool {
+    let mut info = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
+    let which = libc::id_t::try_from(thread).expect("it is a process id");
+    let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT | libc::__WALL;
+    // SAFETY: plain numbers, and a place that is valid when it is all zeros.
+    let (pid, code) = unsafe {
+        libc::waitid(libc::P_PID, which, info.as_mut_ptr(), flags);
+        let info = info.assume_init();
+        (info.si_pid(), info.si_code)
+    };
+    // A stop of one that is traced is told unasked.
+    pid == thread && [libc::CLD_EXITED, libc::CLD_KILLED, libc::CLD_DUMPED].contains(&code)
 }
 
 /// The signal that a stop is about, if it is about one.
