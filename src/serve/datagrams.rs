@@ -118,27 +118,42 @@ impl Post {
     }
 }
 
-/// How long nothing is taken after memory ran out.
+/// How long nothing is taken after memory ran out, or when there are only errors.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// So many errors in a row may each be about one datagram that was sent before,
+/// which the network says once. A sandbox that denies the call says it for ever.
+const ERRORS: u32 = 16;
 
 /// Answers for as long as the socket lives; returns what it died of.
 pub async fn answer_all(post: Post) -> io::Error {
+    let mut errors = 0;
     loop {
         post.watch.readable().await;
         match with(|desk| desk.answer_batch(&post)) {
-            // A batch is a turn like any other, however many wait.
-            Ok(BATCH) => tokio::task::yield_now().await,
-            Err(error) if socket::is_dead(&error) => return error,
-            Err(error) if is_shortage(&error) => tokio::time::sleep(PAUSE).await,
-            // Else there is nothing more, or the network says something about a
-            // datagram sent before, which it says once.
-            Ok(_) | Err(_) => {}
+            Err(error) if is_gone(&error) => return error,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => errors = 0,
+            Err(error) if errors < ERRORS && !is_shortage(&error) => errors += 1,
+            Err(_) => tokio::time::sleep(PAUSE).await,
+            Ok(taken) => {
+                errors = 0;
+                // A batch is a turn like any other, however many wait.
+                if taken == BATCH {
+                    tokio::task::yield_now().await;
+                }
+            }
         }
     }
 }
 
 fn is_shortage(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::NOBUFS | Errno::NOMEM))
+}
+
+/// Whether there is no socket any more. Unlike a listener's, any other error can
+/// be about one datagram.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::BADF | Errno::NOTSOCK))
 }
 
 impl Desk {
