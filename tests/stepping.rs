@@ -11,7 +11,7 @@ use echod::echo::Protocol;
 use peers::place::{Family, has_mptcp};
 use peers::successor::{Found, Row};
 use peers::text::{Random, SUFFIX};
-use stage::acts::{ACTS, Act, long_message, many_lines};
+use stage::acts::{ACTS, Act, long_message, many, many_lines};
 use stage::{Count, Stage, Talker};
 use std::cell::{Cell, RefCell};
 use tracer::{Pace, Stop};

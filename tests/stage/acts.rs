@@ -13,7 +13,7 @@ pub struct Act {
     pub does: fn(&mut Talker),
 }
 
-fn many(word: &str, count: usize) -> String {
+pub fn many(word: &str, count: usize) -> String {
     word.repeat(count)
 }
 
