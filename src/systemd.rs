@@ -19,6 +19,8 @@ mod notify;
 mod store;
 
 pub use bag::{Entry, Peeked, peek};
+#[doc(hidden)]
+pub use inherit::names;
 pub use inherit::{Hand, InheritError, Inherited, inherit};
 pub use ledger::{BagNumber, Tally};
 pub use no_place::NoPlace;

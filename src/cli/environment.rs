@@ -44,6 +44,8 @@ pub(super) fn read(environment: impl IntoIterator<Item = (OsString, OsString)>) 
         let Some(name) = variable(option) else { continue };
         if let Some(at) = ours.iter().position(|(theirs, _)| *theirs == *name) {
             let (_, value) = ours.swap_remove(at);
+            // Said twice, the first counts, as everywhere.
+            ours.retain(|(theirs, _)| *theirs != *name);
             variables.push(Variable {
                 id: option.get_id().clone(),
                 name,

@@ -104,19 +104,15 @@ impl Memory {
         if !seals.contains(SealFlags::SHRINK | SealFlags::GROW) || size < 64 {
             return Err(MemoryError::Foreign);
         }
-        if usize::try_from(size) != Ok(FILE_SIZE) {
-            return Err(MemoryError::Layout(peek_layout(&file)?));
+        // Before it is mapped, for that is never undone.
+        let layout = peek_layout(&file)?;
+        if usize::try_from(size) != Ok(FILE_SIZE) || layout != LAYOUT {
+            return Err(MemoryError::Layout(layout));
         }
         let mut memory = Self::map(file)?;
         // The predecessor may have used any.
         memory.used.fill(true);
-        match memory.header() {
-            header if header.magic.load(Ordering::Acquire) != MAGIC => Err(MemoryError::Foreign),
-            header => match header.layout.load(Ordering::Acquire) {
-                LAYOUT => Ok(memory),
-                layout => Err(MemoryError::Layout(layout)),
-            },
-        }
+        Ok(memory)
     }
 
     fn map(file: OwnedFd) -> Result<Self, MemoryError> {
@@ -332,7 +328,7 @@ pub fn add(total: &AtomicU64, n: u64) {
     total.store(total.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
 }
 
-/// The layout of a file of another size, from the part that never changes.
+/// The layout of a file of any size, from the part that never changes.
 fn peek_layout(file: &OwnedFd) -> Result<u32, MemoryError> {
     let mut head = [0; 12];
     match rustix::io::pread(file, &mut head, 0)? {

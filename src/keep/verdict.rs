@@ -60,6 +60,8 @@ pub fn verdict(
         0 if noted.state.ended() => Verdict::Finish,
         0 => Verdict::Idle,
         _ if noted.state.last() || noted.state.ended() => Verdict::Contradiction,
+        // The count is short; no more can be unanswered than was ever taken.
+        taken if taken > counters.taken => Verdict::Contradiction,
         taken => match usize::try_from(taken) {
             Ok(taken) if taken <= echo::read_max(rule, protocol) && taken <= SLOT_SIZE => slot
                 .map_or(Verdict::Contradiction, |slot| {
@@ -81,25 +83,25 @@ fn unfinished(
     let mut answer = echo::answer(rule, protocol, noted.state, slot, taken);
     let length: u64 = answer.by_ref().map(|piece| piece.len() as u64).sum();
     let outcome = answer.outcome();
-    match counters.given.wrapping_sub(noted.w0) {
-        skip if skip > length => Verdict::Contradiction,
-        skip if skip == length => Verdict::Answered(Done {
+    match counters.given.checked_sub(noted.w0) {
+        Some(skip) if skip == length => Verdict::Answered(Done {
             taken: counters.taken,
             given: counters.given,
             state: outcome.state,
             messages: noted.messages.wrapping_add(outcome.messages.into()),
         }),
-        skip => Verdict::Resume { taken, skip },
+        Some(skip) if skip < length => Verdict::Resume { taken, skip },
+        _ => Verdict::Contradiction,
     }
 }
 
 fn farewell(noted: &Noted, counters: &Counters, protocol: Protocol, rule: &Rule) -> Verdict {
     let length: u64 =
         echo::farewell(rule, protocol, noted.state).map(|piece| piece.len() as u64).sum();
-    match counters.given.wrapping_sub(noted.w0) {
-        skip if skip > length => Verdict::Contradiction,
-        skip if skip == length => Verdict::Finish,
-        skip => Verdict::Farewell { skip },
+    match counters.given.checked_sub(noted.w0) {
+        Some(skip) if skip == length => Verdict::Finish,
+        Some(skip) if skip < length => Verdict::Farewell { skip },
+        _ => Verdict::Contradiction,
     }
 }
 

@@ -298,15 +298,17 @@ impl Batch {
     fn arrived(&self, number: usize) -> Arrived<'_> {
         let area = self.area.as_ptr();
         let taken = self.taken(number).unwrap_or(0);
-        // SAFETY: within the area; the kernel has written name, control data and
-        // as much of the payload, and `aim` has bounded the lengths.
+        // SAFETY: within the area, whatever the lengths say, and any bytes are
+        // names, headers, control data and payload.
         unsafe {
             let header = &(*area).taken[number].msg_hdr;
             let was_cut = header.msg_flags & libc::MSG_TRUNC != 0;
             let payload = (&raw const (*area).payload[number]).cast();
+            let control = (&raw const (*area).control[number]).cast();
+            let control = std::slice::from_raw_parts(control, header.msg_controllen.min(CONTROL));
             Arrived {
                 sender: sender(&raw const (*area).names[number], header.msg_namelen as usize),
-                control: Control::read(header),
+                control: Control::read(control),
                 message: std::slice::from_raw_parts(payload, taken.min(PAYLOAD)),
                 length: if was_cut { usize::MAX } else { taken },
             }

@@ -44,9 +44,12 @@ pub(super) struct Label {
 /// Packet information of either family, and a traffic class.
 const LABEL_MAX: usize = space(size_of::<libc::in6_pktinfo>()) + space(size_of::<libc::c_int>());
 
+/// What stands before the data of a control message, in bytes.
+const HEADER: usize = size_of::<libc::cmsghdr>();
+
 /// The length of a control message with so much data.
 pub(super) const fn space(data: usize) -> usize {
-    size_of::<libc::cmsghdr>() + data.next_multiple_of(align_of::<libc::cmsghdr>())
+    HEADER + data.next_multiple_of(align_of::<libc::cmsghdr>())
 }
 
 /// Who sent this.
@@ -82,34 +85,25 @@ pub(super) unsafe fn sender(name: *const libc::sockaddr_storage, length: usize) 
 }
 
 impl Control {
-    /// Reads what the kernel wrote beside a datagram.
-    ///
-    /// # Safety
-    /// The header's control data is what the kernel wrote for it.
-    pub(super) unsafe fn read(header: &libc::msghdr) -> Self {
+    /// Reads what the kernel wrote beside a datagram. What it cannot have written
+    /// ends the reading: the memory of a predecessor may be damaged.
+    pub(super) fn read(mut rest: &[u8]) -> Self {
         let mut control = Self::default();
-        // SAFETY: the macros stay within what the header says is there, and a
-        // value is read only if its message is long enough for it.
-        unsafe {
-            let mut next = libc::CMSG_FIRSTHDR(header);
-            while let Some(message) = next.as_ref() {
-                let data = libc::CMSG_DATA(message);
-                let length = message.cmsg_len - size_of::<libc::cmsghdr>().min(message.cmsg_len);
-                control.note(message.cmsg_level, message.cmsg_type, data, length);
-                next = libc::CMSG_NXTHDR(header, message);
-            }
+        // SAFETY: any bytes are a cmsghdr.
+        while let Some(header) = unsafe { get::<libc::cmsghdr>(rest) } {
+            let Some(data) = rest.get(HEADER..header.cmsg_len) else { break };
+            control.note(header.cmsg_level, header.cmsg_type, data);
+            rest = rest.get(space(data.len())..).unwrap_or_default();
         }
         control
     }
 
-    /// # Safety
-    /// `data` has `length` readable bytes.
-    unsafe fn note(&mut self, level: i32, kind: i32, data: *const u8, length: usize) {
-        // SAFETY: handed on.
+    fn note(&mut self, level: i32, kind: i32, data: &[u8]) {
+        // SAFETY: any bytes are any of these.
         unsafe {
             match (level, kind) {
                 (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
-                    let Some(info) = get::<libc::in_pktinfo>(data, length) else { return };
+                    let Some(info) = get::<libc::in_pktinfo>(data) else { return };
                     let (asked, ours) = (v4_address(info.ipi_addr), v4_address(info.ipi_spec_dst));
                     self.asked = Some(asked.into());
                     // A datagram that was queued before anybody asked has no
@@ -117,22 +111,22 @@ impl Control {
                     self.is_broadcast = asked != ours && !ours.is_unspecified();
                 }
                 (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
-                    let Some(info) = get::<libc::in6_pktinfo>(data, length) else { return };
+                    let Some(info) = get::<libc::in6_pktinfo>(data) else { return };
                     let asked = Ipv6Addr::from(info.ipi6_addr.s6_addr).to_canonical();
                     self.asked = Some(asked);
                     self.interface = info.ipi6_ifindex;
                 }
                 (libc::IPPROTO_IP, libc::IP_TOS) => {
-                    self.class = get::<u8>(data, length).unwrap_or(0);
+                    self.class = get::<u8>(data).unwrap_or(0);
                 }
                 (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => {
-                    self.class = get::<libc::c_int>(data, length).map_or(0, low_byte);
+                    self.class = get::<libc::c_int>(data).map_or(0, low_byte);
                 }
                 (libc::IPPROTO_IP, libc::IP_TTL) | (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT) => {
-                    self.hops = get::<libc::c_int>(data, length).map(low_byte);
+                    self.hops = get::<libc::c_int>(data).map(low_byte);
                 }
                 (libc::SOL_SOCKET, libc::SCM_CREDENTIALS) => {
-                    self.process = get::<libc::ucred>(data, length).map(|sender| Party::Process {
+                    self.process = get::<libc::ucred>(data).map(|sender| Party::Process {
                         pid: sender.pid.unsigned_abs(),
                         uid: sender.uid,
                     });
@@ -191,7 +185,6 @@ impl Label {
     }
 
     fn push<T: Copy>(&mut self, level: i32, kind: i32, value: T) {
-        const HEADER: usize = size_of::<libc::cmsghdr>();
         assert!(self.length + space(size_of::<T>()) <= LABEL_MAX, "two messages at most");
         // SAFETY: any bytes are a cmsghdr.
         let mut header: libc::cmsghdr = unsafe { std::mem::zeroed() };
@@ -215,9 +208,11 @@ fn low_byte(value: libc::c_int) -> u8 {
     value.to_le_bytes()[0]
 }
 
+/// What begins there, if it is all there.
+///
 /// # Safety
-/// `data` has `length` readable bytes, and any bytes are a `T`.
-unsafe fn get<T: Copy>(data: *const u8, length: usize) -> Option<T> {
+/// Any bytes are a `T`.
+unsafe fn get<T: Copy>(data: &[u8]) -> Option<T> {
     // SAFETY: it is long enough.
-    (length >= size_of::<T>()).then(|| unsafe { data.cast::<T>().read_unaligned() })
+    (data.len() >= size_of::<T>()).then(|| unsafe { data.as_ptr().cast::<T>().read_unaligned() })
 }

@@ -2,7 +2,7 @@
 //! predecessor left in the store. `listenfd` takes the descriptors; it has no
 //! word for their names and none for a number that is wrong, so those are here.
 
-use super::{BAG_PREFIX, BagNumber, MEMORY_NAME};
+use super::{BagNumber, MEMORY_NAME};
 use listenfd::ListenFd;
 use rustix::fs::{FileType, fstat};
 use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd, ioctl_fionbio};
@@ -145,8 +145,10 @@ impl std::error::Error for InheritError {
     }
 }
 
-/// The descriptors' names, in order; none if they are not meant for us.
-fn names(
+/// The descriptors' names, in order; none if they are not meant for us. Public
+/// for the tests: [`inherit`] alone takes what is named.
+#[doc(hidden)]
+pub fn names(
     variable: impl Fn(&str) -> Option<OsString>,
     own_pid: u32,
 ) -> Result<Option<Vec<String>>, InheritError> {
@@ -233,10 +235,7 @@ impl Role {
         if name == MEMORY_NAME {
             return Self::Memory;
         }
-        match name.strip_prefix(BAG_PREFIX).map(|number| number.parse().map(BagNumber)) {
-            Some(Ok(bag)) if bag.to_string() == name => Self::Bag(bag),
-            _ => Self::Socket,
-        }
+        BagNumber::from_name(name).map_or(Self::Socket, Self::Bag)
     }
 }
 

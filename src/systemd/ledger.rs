@@ -9,6 +9,15 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BagNumber(pub u32);
 
+impl BagNumber {
+    /// The number of the bag with this name; none if no bag is called so.
+    pub fn from_name(name: &str) -> Option<Self> {
+        let number = name.strip_prefix(super::BAG_PREFIX)?.parse().ok()?;
+        // One bag has one name.
+        Some(Self(number)).filter(|bag| bag.to_string() == name)
+    }
+}
+
 impl fmt::Display for BagNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", super::BAG_PREFIX, self.0)
