@@ -25,7 +25,7 @@ type Bucket = [u64; 2];
 #[derive(Debug)]
 pub(super) struct Buckets {
     table: Vec<Bucket>,
-    hash: RandomState,
+    secret: Secret,
     /// What one datagram costs, and how much may be owed, in nanoseconds.
     each: u64,
     most: u64,
@@ -37,8 +37,8 @@ impl Buckets {
         const SECOND: u64 = 1_000_000_000;
         let each = SECOND.checked_div(rate.per_second().into());
         let most = each.map_or(0, |each| each * u64::from(rate.burst()));
-        let (table, hash) = (vec![[0; 2]; SETS * WAYS], RandomState::new());
-        Self { table, hash, each: each.unwrap_or(SECOND), most }
+        let (table, secret) = (vec![[0; 2]; SETS * WAYS], Secret::new());
+        Self { table, secret, each: each.unwrap_or(SECOND), most }
     }
 
     /// Takes one from a source's bucket, if one is in it. `now` is since any
@@ -47,7 +47,7 @@ impl Buckets {
         let key = !key(source);
         let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX / 2);
         let sets = u64::try_from(SETS).expect("a few thousand");
-        let set = usize::try_from(self.hash.hash_one(key) % sets).expect("one of the sets");
+        let set = usize::try_from(self.secret.scatter(key) % sets).expect("one of the sets");
         let bucket = pick(&mut self.table[set * WAYS..][..WAYS], key);
         let [known, spent] = *bucket;
         let spent = if known == key { spent.max(now) } else { now } + self.each;
@@ -56,6 +56,30 @@ impl Buckets {
             *bucket = [key, spent];
         }
         is_covered
+    }
+}
+
+/// Where sources lie, which nobody outside can know: two multiplications, because
+/// the standard library's hash takes longer than all else that is judged of a
+/// datagram. One would now and then put neighbours together.
+#[derive(Debug)]
+struct Secret {
+    masks: [u64; 2],
+    factor: u64,
+}
+
+impl Secret {
+    fn new() -> Self {
+        let [mask, second, factor] = [0, 1, 2].map(|number| RandomState::new().hash_one(number));
+        Self { masks: [mask, second], factor: factor | 1 }
+    }
+
+    fn scatter(&self, key: u64) -> u64 {
+        self.masks.iter().fold(key, |key, mask| {
+            let product = u128::from(key ^ mask) * u128::from(self.factor);
+            let [low, high] = [product, product >> 64].map(|half| half & u128::from(u64::MAX));
+            u64::try_from(low ^ high).expect("64 of 128 bits")
+        })
     }
 }
 
@@ -130,6 +154,23 @@ mod tests {
             }
         }
         assert_eq!(size_of_val(&buckets.table[..]), TABLE_SIZE);
+    }
+
+    #[test]
+    fn neighbours_are_scattered_over_all_of_the_table_and_each_time_elsewhere() {
+        let places = |secret: &Secret, each: u64| {
+            let mut filled = vec![0_usize; SETS];
+            for number in 0..SETS as u64 {
+                filled[usize::try_from(secret.scatter(!(number * each))).unwrap() % SETS] += 1;
+            }
+            filled
+        };
+        for each in [1, 256, 1 << 16, 1 << 32] {
+            let (one, other) = (Secret::new(), Secret::new());
+            let (one, other) = (places(&one, each), places(&other, each));
+            assert!(one.iter().max() <= Some(&(2 * WAYS)), "{each}: {:?}", one.iter().max());
+            assert_ne!(one, other, "{each}");
+        }
     }
 
     #[test]
