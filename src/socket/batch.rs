@@ -58,6 +58,8 @@ pub const AREA_SIZE: usize = size_of::<Area>();
 pub struct Batch {
     area: NonNull<Area>,
     vectors: Box<[libc::iovec; BATCH]>,
+    /// The pieces of the answers. Only those in use mean anything.
+    pieces: Box<[[libc::iovec; 3]; BATCH]>,
     /// What the answers say to the kernel. Only those in use mean anything.
     labels: Box<[Label; BATCH]>,
     count: usize,
@@ -124,6 +126,7 @@ impl Batch {
         let mut batch = Self {
             area,
             vectors: Box::new([nothing; BATCH]),
+            pieces: Box::new([[nothing; 3]; BATCH]),
             labels: Box::new([Label::nothing(); BATCH]),
             count: 0,
         };
@@ -191,9 +194,7 @@ impl Batch {
         mut failed: impl FnMut(&Arrived<'_>, &io::Error),
     ) -> Given {
         let mut given = Given::default();
-        let nothing = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
-        let mut vectors = [[nothing; 3]; BATCH];
-        for (number, vectors) in vectors.iter_mut().enumerate().take(self.count) {
+        for number in 0..self.count {
             if !self.is_due(number) {
                 continue;
             }
@@ -201,17 +202,10 @@ impl Batch {
             match decide(&arrived) {
                 None => self.refuse(number),
                 Some(insertion) => {
-                    // One piece is cheaper than three of which two are empty.
-                    let pieces = insertion.pieces(arrived.message);
-                    let mut count = 0;
-                    for piece in pieces.into_iter().filter(|piece| !piece.is_empty()) {
-                        vectors[count].iov_base = piece.as_ptr().cast_mut().cast();
-                        vectors[count].iov_len = piece.len();
-                        count += 1;
-                    }
-                    let control = arrived.control;
+                    let (pieces, control) =
+                        (insertion.pieces(arrived.message).map(vector), arrived.control);
                     self.labels[number].write(&control);
-                    self.address(number, &mut vectors[..count]);
+                    self.address(number, pieces);
                 }
             }
         }
@@ -245,8 +239,8 @@ impl Batch {
     fn give(&self, socket: BorrowedFd<'_>, first: usize, run: usize) -> io::Result<usize> {
         let run = run.try_into().expect("sixteen at most");
         retry(|| {
-            // SAFETY: headers whose pointers lead into the area, and to vectors
-            // and labels that the caller holds.
+            // SAFETY: headers whose pointers lead into the area, and to pieces
+            // and labels that stay where they are.
             let sent = unsafe {
                 let headers = (&raw mut (*self.area.as_ptr()).given[first]).cast();
                 let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
@@ -257,7 +251,14 @@ impl Batch {
     }
 
     /// Directs an answer to who asked.
-    fn address(&mut self, number: usize, vectors: &mut [libc::iovec]) {
+    fn address(&mut self, number: usize, pieces: [libc::iovec; 3]) {
+        let vectors = &mut self.pieces[number];
+        // One piece is cheaper than three of which two are empty.
+        let mut count = 0;
+        for piece in pieces.into_iter().filter(|piece| piece.iov_len > 0) {
+            vectors[count] = piece;
+            count += 1;
+        }
         let area = self.area.as_ptr();
         // SAFETY: within the area, which nobody else writes now.
         let (header, taken) =
@@ -265,7 +266,7 @@ impl Batch {
         header.msg_name = taken.msg_name;
         header.msg_namelen = taken.msg_namelen.min(NAME);
         header.msg_iov = vectors.as_mut_ptr();
-        header.msg_iovlen = vectors.len();
+        header.msg_iovlen = count;
         header.msg_control = self.labels[number].as_mut_ptr();
         header.msg_controllen = self.labels[number].length();
         header.msg_flags = 0;
@@ -367,6 +368,10 @@ impl Batch {
 /// The longest address of a sender.
 const NAME: libc::socklen_t = 128;
 const _: () = assert!(size_of::<libc::sockaddr_storage>() == NAME as usize);
+
+fn vector(piece: &[u8]) -> libc::iovec {
+    libc::iovec { iov_base: piece.as_ptr().cast_mut().cast(), iov_len: piece.len() }
+}
 
 /// Why the last call failed.
 pub(super) fn errno() -> Errno {

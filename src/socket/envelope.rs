@@ -179,12 +179,14 @@ impl Label {
         self.bytes.as_mut_ptr().cast()
     }
 
-    /// In bytes.
+    /// In bytes, without what would align another message behind the last: the
+    /// kernel has room of its own for packet information of IPv6, and for no more.
     pub(super) fn length(&self) -> usize {
         self.length
     }
 
     fn push<T: Copy>(&mut self, level: i32, kind: i32, value: T) {
+        self.length = self.length.next_multiple_of(align_of::<libc::cmsghdr>());
         assert!(self.length + space(size_of::<T>()) <= LABEL_MAX, "two messages at most");
         // SAFETY: any bytes are a cmsghdr.
         let mut header: libc::cmsghdr = unsafe { std::mem::zeroed() };
@@ -196,7 +198,7 @@ impl Label {
             at.cast::<libc::cmsghdr>().write_unaligned(header);
             at.add(HEADER).cast::<T>().write_unaligned(value);
         }
-        self.length += space(size_of::<T>());
+        self.length += header.cmsg_len;
     }
 }
 
