@@ -21,7 +21,7 @@ pub use counters::{counters, idle_time, is_counted, segment};
 pub use envelope::{Control, Sender};
 pub use kind::{Kind, KindError, kind, transport};
 pub use listen::{BindError, Manner, bind};
-pub use mailbox::{WantsHops, cookie, prepare_datagrams};
+pub use mailbox::{WantsHops, cookie, prepare_datagrams, stop_saying_asked};
 pub use meter::{METER_SIZE, Meter, Meters, is_metered, phase};
 pub use packet::Packet;
 pub use watch::Watch;

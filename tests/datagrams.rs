@@ -1,10 +1,12 @@
 //! Datagrams: whole, unchanged, and only to those who may have them.
 #![allow(clippy::unwrap_used, reason = "what is not #[test] here serves tests only")]
+#![allow(unsafe_code, reason = "only so a socket's options are read")]
 
 mod support;
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 use support::manager::{Manager, PATIENCE};
@@ -84,6 +86,45 @@ fn every_size_comes_back_with_the_suffix_in_reply_or_not_at_all() {
         }
     }
     manager.wait_status(|status| status.contains("2 refused (2 too-long)"));
+}
+
+/// Whether the kernel says with each datagram which address was asked.
+fn says_asked(socket: &UdpSocket) -> bool {
+    let (mut said, mut length) = (0, 4);
+    let (level, option) = if socket.local_addr().unwrap().is_ipv4() {
+        (libc::IPPROTO_IP, libc::IP_PKTINFO)
+    } else {
+        (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO)
+    };
+    let place = (&raw mut said).cast();
+    // SAFETY: four bytes at most are written.
+    let result = unsafe { libc::getsockopt(socket.as_raw_fd(), level, option, place, &mut length) };
+    assert_eq!((result, length), (0, 4));
+    said != 0
+}
+
+#[test]
+fn the_kernel_says_which_address_was_asked_only_where_there_are_several() {
+    let mut manager = Manager::new();
+    let cases = [("127.0.0.1", false), ("[::1]", false), ("0.0.0.0", true), ("[::]", true)];
+    let sockets = cases.map(|(address, _)| UdpSocket::bind(format!("{address}:0")).unwrap());
+    for socket in &sockets {
+        manager.listen(socket.try_clone().unwrap(), "rfc862");
+    }
+    manager.start(&[], &[]);
+    manager.wait_ready();
+    for (socket, (address, expected)) in sockets.iter().zip(cases) {
+        assert!(says_asked(socket), "{address}");
+        let mut server = socket.local_addr().unwrap();
+        if server.ip().is_unspecified() {
+            let own = if server.is_ipv4() { "127.0.0.1" } else { "::1" };
+            server.set_ip(own.parse().unwrap());
+        }
+        let client = client(server);
+        assert_eq!(ask(&client, b"first"), b"first");
+        assert_eq!(ask(&client, b"second"), b"second");
+        assert_eq!(says_asked(socket), expected, "{address}");
+    }
 }
 
 #[test]

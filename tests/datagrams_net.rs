@@ -247,20 +247,26 @@ fn nobody_can_begin_a_loop_or_a_flood_through_us() {
 }
 
 #[test]
-fn a_broadcast_to_a_dual_stack_socket_gets_no_answer() {
+fn a_broadcast_gets_no_answer_from_a_dual_stack_socket_nor_one_bound_to_it() {
     if !enter_network() {
         return;
     }
-    let socket = bind_v6(false);
-    let port = socket.local_addr().unwrap().port();
     let mut manager = Manager::new();
-    manager.listen(socket, "rfc862");
+    let bound = UdpSocket::bind("192.0.2.255:0").unwrap();
+    let ports = [bind_v6(false), bound].map(|socket| {
+        let port = socket.local_addr().unwrap().port();
+        manager.listen(socket, "rfc862");
+        port
+    });
     manager.start(&[], &[]);
     manager.wait_ready();
     let many = UdpSocket::bind("192.0.2.2:0").unwrap();
     many.set_broadcast(true).unwrap();
-    many.send_to(b"flood", ("192.0.2.255", port)).unwrap();
-    manager.wait_status(|status| status.contains("1 refused (1 sent-to-broadcast)"));
+    for port in ports {
+        many.send_to(b"flood", ("192.0.2.255", port)).unwrap();
+        many.send_to(b"flood", ("192.0.2.255", port)).unwrap();
+    }
+    manager.wait_status(|status| status.contains("4 refused (4 sent-to-broadcast)"));
 }
 
 #[test]

@@ -217,6 +217,10 @@ impl Post {
             (Sender::Ip(source), Some(guard)) => {
                 let control = &arrived.control;
                 guard.check(source, control.asked, control.is_broadcast)?;
+                // Once; from then on nothing is known to have been asked.
+                if control.is_own && guard.is_for(control.asked) {
+                    socket::stop_saying_asked(self.watch.socket());
+                }
                 let admitted =
                     buckets.is_none_or(|buckets| buckets.admit(Source::of(source.ip()), now));
                 if admitted { Ok(()) } else { Err(Refusal::Rate) }

@@ -22,6 +22,11 @@ impl Guard {
         Self { own: SocketAddr::new(own.ip().to_canonical(), own.port()), refused }
     }
 
+    /// Whether this is the only address that the socket can be asked by.
+    pub(super) fn is_for(&self, asked: Option<IpAddr>) -> bool {
+        asked == Some(self.own.ip())
+    }
+
     /// Whether the sender of a datagram gets an answer. `asked` is the address
     /// that it was sent to, if that is known, and `is_broadcast` says that the
     /// kernel calls it one of many machines.

@@ -23,6 +23,8 @@ pub struct Control {
     pub asked: Option<IpAddr>,
     /// Whether `asked` is none of our addresses, but one of many machines.
     pub is_broadcast: bool,
+    /// Whether it is surely ours, and nobody else's.
+    pub is_own: bool,
     /// TTL or hop limit that was left, if asked for.
     pub hops: Option<u8>,
     /// The process that sent it, on a Unix socket.
@@ -109,11 +111,14 @@ impl Control {
                     // A datagram that was queued before anybody asked has no
                     // such address; for it the kernel has the last word.
                     self.is_broadcast = asked != ours && !ours.is_unspecified();
+                    self.is_own = asked == ours;
                 }
                 (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
                     let Some(info) = get::<libc::in6_pktinfo>(data) else { return };
                     let asked = Ipv6Addr::from(info.ipi6_addr.s6_addr).to_canonical();
                     self.asked = Some(asked);
+                    // Of an IPv4 address the other family's message tells.
+                    self.is_own |= asked.is_ipv6() && !asked.is_multicast();
                     self.interface = info.ipi6_ifindex;
                 }
                 (libc::IPPROTO_IP, libc::IP_TOS) => {

@@ -19,7 +19,7 @@ pub fn prepare_datagrams(
         return Ok(sockopt::set_socket_passcred(socket, true)?);
     }
     sockopt::set_socket_broadcast(socket, false)?;
-    let on = |level, option| set_on(socket, level, option);
+    let on = |level, option| set(socket, level, option, 1);
     let is_v6 = sockopt::socket_domain(socket)? == rustix::net::AddressFamily::INET6;
     if is_v6 {
         on(libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO)?;
@@ -39,6 +39,15 @@ pub fn prepare_datagrams(
     Ok(())
 }
 
+/// Has the kernel no longer say which address was asked, of a socket to which only
+/// one address belongs: its answers leave from that one anyway, and to read and to
+/// say it costs more than all that is judged of a datagram.
+pub fn stop_saying_asked(socket: BorrowedFd<'_>) {
+    // Each fails on sockets of the other family, which never say it.
+    let _ = set(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 0);
+    let _ = set(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 0);
+}
+
 /// Whether somebody reads TTLs and hop limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WantsHops {
@@ -53,12 +62,16 @@ pub fn cookie(socket: BorrowedFd<'_>) -> io::Result<u64> {
     Ok(sockopt::socket_cookie(socket)?)
 }
 
-fn set_on(socket: BorrowedFd<'_>, level: libc::c_int, option: libc::c_int) -> io::Result<()> {
-    let on: libc::c_int = 1;
-    let length = libc::socklen_t::try_from(size_of_val(&on)).expect("four bytes fit");
-    // SAFETY: `on` has the four bytes that are announced.
+fn set(
+    socket: BorrowedFd<'_>,
+    level: libc::c_int,
+    option: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
+    let length = libc::socklen_t::try_from(size_of_val(&value)).expect("four bytes fit");
+    // SAFETY: `value` has the four bytes that are announced.
     let result = unsafe {
-        libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const on).cast(), length)
+        libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const value).cast(), length)
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
