@@ -9,7 +9,7 @@ mod vital;
 pub use failure::Failure;
 
 use crate::config::{Config, Connections};
-use crate::keep::Memory;
+use crate::keep::{self, Memory};
 use crate::report::{self, Adopted};
 use crate::serve::{self, Listener, Opening, Post};
 use crate::systemd::{Hand, Manager, Store};
@@ -35,6 +35,7 @@ pub struct Beginning {
 /// Lives, until a signal or a failure ends it.
 pub fn live(beginning: Beginning) -> Result<(), Failure> {
     let Beginning { mut config, mut hand, manager } = beginning;
+    keep::pack_heap();
     let mut served = sockets::take(std::mem::take(&mut hand.sockets), &config)?;
     served.bind(&config)?;
     let (memory, is_new) = remember(hand.memory.take())?;

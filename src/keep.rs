@@ -10,10 +10,12 @@ mod layout;
 mod memory;
 mod record;
 mod rules;
+mod shrink;
 mod verdict;
 
 pub use layout::{RECORDS, SLOT_SIZE, SLOTS};
 pub use memory::{Header, Memory, MemoryError, Slot, add};
 pub use record::{Done, Noted, ORDER, Record, Step, Terms};
 pub use rules::{Kept, RULES, RuleIndex};
+pub use shrink::{pack_heap, trim_heap};
 pub use verdict::{Verdict, verdict};

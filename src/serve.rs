@@ -19,6 +19,7 @@ mod opening;
 mod packet;
 mod seeing_off;
 mod status;
+mod tidy;
 mod turn;
 
 pub use accept::{Connection, Listener, accept_all, all_over, begin};

@@ -55,7 +55,7 @@ pub struct Header {
     ids: AtomicU64,
     /// `CLOCK_BOOTTIME` in nanoseconds when a process left in order; else 0.
     left: AtomicU64,
-    /// One more than the highest record that was ever used.
+    /// One more than the highest record that may be used.
     reach: AtomicU32,
     _reserved: [AtomicU32; 7],
     /// Conversations that were accepted, ever.
@@ -288,7 +288,12 @@ impl Header {
         }
     }
 
-    /// One more than the highest record that was ever used: there is no need to
+    /// Notes that nobody uses this record, or any after it.
+    pub(super) fn withdraw(&self, record: u32) {
+        self.reach.store(record.min(self.reached()), Ordering::Release);
+    }
+
+    /// One more than the highest record that may be used: there is no need to
     /// look at the others, and each look would cost a page.
     pub fn reached(&self) -> u32 {
         self.reach.load(Ordering::Acquire)

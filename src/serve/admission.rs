@@ -11,6 +11,8 @@ use std::collections::HashMap;
 pub struct Places {
     max: u32,
     now: u32,
+    /// The most there were since a crowd was last gone.
+    most: u32,
     per_source: Option<u32>,
     sources: HashMap<Source, u32>,
 }
@@ -21,6 +23,7 @@ impl Places {
         Self {
             max: limits.connections.get(),
             now: 0,
+            most: 0,
             per_source: limits.connections_per_source.map(Connections::get),
             sources: HashMap::new(),
         }
@@ -36,6 +39,17 @@ impl Places {
         self.now < self.max
     }
 
+    /// Whether many were here and most have left: once for each crowd.
+    pub fn is_crowd_gone(&mut self) -> bool {
+        /// Fewer are no crowd: what they needed is kept for the next ones.
+        const CROWD: u32 = 256;
+        let is_gone = self.now <= self.most / 2 && self.most - self.now >= CROWD;
+        if is_gone {
+            self.most = self.now;
+        }
+        is_gone
+    }
+
     /// Takes a place for a conversation that begins.
     pub fn enter(&mut self, source: Option<Source>) -> Result<(), Refusal> {
         if let (Some(max), Some(source)) = (self.per_source, source) {
@@ -46,6 +60,7 @@ impl Places {
             *now += 1;
         }
         self.now += 1;
+        self.most = self.most.max(self.now);
         Ok(())
     }
 
@@ -56,6 +71,7 @@ impl Places {
             *self.sources.entry(source).or_insert(0) += 1;
         }
         self.now += 1;
+        self.most = self.most.max(self.now);
     }
 
     /// Frees the place of a conversation that ended.
@@ -77,7 +93,7 @@ mod tests {
     use std::net::IpAddr;
 
     fn places(max: u32, per_source: Option<u32>) -> Places {
-        Places { max, now: 0, per_source, sources: HashMap::new() }
+        Places { max, now: 0, most: 0, per_source, sources: HashMap::new() }
     }
 
     fn source(address: &str) -> Option<Source> {
@@ -123,5 +139,16 @@ mod tests {
         places.enter(source("10.0.0.1")).unwrap();
         places.leave(source("10.0.0.1"));
         assert!(places.sources.is_empty());
+    }
+
+    #[test]
+    fn a_crowd_is_gone_once() {
+        let mut places = places(9_999, None);
+        (0..600).for_each(|_| places.enter(None).unwrap());
+        (0..299).for_each(|_| places.leave(None));
+        assert!(!places.is_crowd_gone());
+        places.leave(None);
+        assert!(places.is_crowd_gone());
+        assert!(!places.is_crowd_gone());
     }
 }

@@ -2,12 +2,12 @@
 //! verdict is [`keep`](crate::keep)'s; here it is obeyed.
 
 use super::converse;
-use super::desk::{Desk, Due, Owed, Talk, boot_time, source};
+use super::desk::{Desk, Due, Owed, Parties, Talk, boot_time, source};
 use super::opening::Find;
 use crate::conversation::{Counters, Ending, Phase};
 use crate::echo::Protocol;
 use crate::keep::{Done, Noted, RECORDS, Slot, Terms, Verdict, verdict};
-use crate::report::{self, Adopted, Introduction, Recording};
+use crate::report::{self, Adopted, Recording};
 use crate::socket::{self, Watch};
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -139,18 +139,12 @@ impl Desk {
             return false;
         };
         let (now, fd) = (Instant::now(), stream.as_fd());
-        let who = Introduction {
-            id,
-            transport,
-            protocol: terms.protocol,
-            local: socket::local(fd),
-            peer: socket::peer(fd),
-        };
+        let parties = Parties { local: socket::local(fd), peer: socket::peer(fd) };
         let quiet = socket::idle_time(fd).unwrap_or_default();
         let age = Duration::from_nanos(boot_time().saturating_sub(terms.born));
         let lifetime = self.patience.lifetime();
         let recorded = self.memory.record(number).is_recorded();
-        self.places.resume(source(&who.peer));
+        self.places.resume(source(&parties.peer));
         let suspected = self.memory.header().turn() == Some(number);
         let (done, owed, ending) = match going_on {
             GoingOn::Idle(done) => (done, None, None),
@@ -178,7 +172,9 @@ impl Desk {
         }
         self.talks[number as usize] = Some(Talk {
             stream,
-            who,
+            id,
+            transport,
+            parties: Box::new(parties),
             terms,
             done,
             owed,

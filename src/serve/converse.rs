@@ -27,6 +27,16 @@ pub(super) enum Want {
     Nothing,
 }
 
+impl Want {
+    fn deadline(&self) -> Option<Instant> {
+        match *self {
+            Self::Input(deadline) | Self::Place(deadline) => deadline,
+            Self::Room(deadline) => Some(deadline),
+            Self::Nothing => None,
+        }
+    }
+}
+
 /// How waiting came out.
 pub(super) enum Event {
     /// What was waited for is there.
@@ -39,7 +49,11 @@ pub(super) enum Event {
 pub(super) async fn converse(watch: Watch, number: u32) {
     let mut alarm = Alarm::default();
     let ending = loop {
-        let want = with(|desk| desk.want(number));
+        let want = if alarm.may_have_rung() {
+            with(|desk| desk.want_if_in_time(number))
+        } else {
+            with(|desk| desk.want(number))
+        };
         let turn = match wait(&watch, &mut alarm, want).await {
             Event::Ready => with(|desk| desk.turn(&watch, number)),
             Event::Late => with(|desk| desk.lateness(number)),
@@ -49,7 +63,9 @@ pub(super) async fn converse(watch: Watch, number: u32) {
         }
     };
     drop(alarm);
-    let ending = see_off(&watch, number, ending).await;
+    // Apart, like all that is rare: a conversation carries its whole future along
+    // from the beginning, and most of the time it only waits.
+    let ending = Box::pin(see_off(&watch, number, ending)).await;
     // The bag's copy would keep the registration alive.
     drop(watch);
     with(|desk| desk.close(number, ending));
@@ -63,28 +79,33 @@ pub(super) async fn finish(watch: Watch, number: u32, ending: Ending) {
     with(|desk| desk.close(number, ending));
 }
 
-async fn wait(watch: &Watch, alarm: &mut Alarm, want: Want) -> Event {
-    match want {
-        Want::Input(None) => {
-            watch.readable().await;
-            Event::Ready
+/// Waits for what is wanted. Not an `async fn`, whose future would hold the same
+/// things several times.
+fn wait(watch: &Watch, alarm: &mut Alarm, want: Want) -> impl Future<Output = Event> {
+    let mut place = None;
+    // What wakes the task later may be the timer; now it was not.
+    let mut may_have_rung = want.deadline().is_some_and(|deadline| alarm.must_be_set(deadline));
+    poll_fn(move |context| {
+        let ready = match want {
+            Want::Input(_) => watch.poll_readable(context),
+            Want::Room(_) => watch.poll_writable(context),
+            Want::Place(_) => place.get_or_insert_with(|| Box::pin(slot())).as_mut().poll(context),
+            Want::Nothing => return Poll::Ready(Event::Late),
+        };
+        match want.deadline() {
+            _ if ready.is_ready() => Poll::Ready(Event::Ready),
+            Some(deadline) if std::mem::replace(&mut may_have_rung, true) => {
+                alarm.rings(deadline, context).map(|()| Event::Late)
+            }
+            _ => Poll::Pending,
         }
-        Want::Input(Some(deadline)) => alarm.watch(deadline, watch).await,
-        // Rare enough to pay for its timer apart: the future of a conversation
-        // that merely waits stays small.
-        Want::Room(deadline) => Box::pin(within(deadline, watch.writable())).await,
-        Want::Place(deadline) => Box::pin(place(deadline)).await,
-        Want::Nothing => Event::Late,
-    }
+    })
 }
 
-pub(super) async fn place(deadline: Option<Instant>) -> Event {
+/// Waits until there may be a slot again.
+pub(super) async fn slot() {
     let signs = with(|desk| Arc::clone(&desk.signs));
-    if let Some(deadline) = deadline {
-        return within(deadline, signs.slots.notified()).await;
-    }
     signs.slots.notified().await;
-    Event::Ready
 }
 
 /// Waits, but no longer than until `deadline`.
@@ -103,26 +124,13 @@ pub(super) async fn within(deadline: Instant, ready: impl Future<Output = ()>) -
 struct Alarm(Option<Pin<Box<Sleep>>>);
 
 impl Alarm {
-    /// Waits for input, but no longer than until `deadline`.
-    async fn watch(&mut self, deadline: Instant, watch: &Watch) -> Event {
-        let mut readable = pin!(watch.readable());
-        // What wakes the task later may be the timer; now it was not.
-        let mut may_have_rung = self.must_be_set(deadline);
-        poll_fn(|context| {
-            if readable.as_mut().poll(context).is_ready() {
-                return Poll::Ready(Event::Ready);
-            }
-            if std::mem::replace(&mut may_have_rung, true) {
-                ready!(self.rings(deadline, context));
-                return Poll::Ready(Event::Late);
-            }
-            Poll::Pending
-        })
-        .await
+    /// Whether the time it was set for is over, or it never was set.
+    fn may_have_rung(&self) -> bool {
+        self.0.as_ref().is_none_or(|sleep| sleep.is_elapsed())
     }
 
     fn must_be_set(&self, deadline: Instant) -> bool {
-        self.0.as_ref().is_none_or(|sleep| sleep.is_elapsed() || sleep.deadline() > deadline)
+        self.may_have_rung() || self.0.as_ref().is_some_and(|sleep| sleep.deadline() > deadline)
     }
 
     fn rings(&mut self, deadline: Instant, context: &mut Context<'_>) -> Poll<()> {
@@ -140,14 +148,20 @@ impl Alarm {
 }
 
 impl Desk {
+    /// As [`Desk::want`], but nothing once its life is over: who always has more
+    /// to read is never late elsewhere.
+    fn want_if_in_time(&mut self, number: u32) -> Want {
+        match self.talk(number).until {
+            Some(until) if until <= Instant::now() => Want::Nothing,
+            _ => self.want(number),
+        }
+    }
+
     /// Owe nothing before you read: that is all the back-pressure there is.
     fn want(&mut self, number: u32) -> Want {
         let (stall, idle) = (self.patience.stall.get(), self.patience.idle());
         let crowded = self.hot.is_none();
         let talk = self.talk(number);
-        if talk.until.is_some_and(|until| until <= Instant::now()) {
-            return Want::Nothing;
-        }
         let sooner = |deadline: Instant| talk.until.map_or(deadline, |until| until.min(deadline));
         if let Some(owed) = &talk.owed {
             return Want::Room(sooner(owed.since + stall));
@@ -182,7 +196,7 @@ impl Talk {
     /// Whether the kernel knows when the peer was last heard: then no message has
     /// to look at the clock for it.
     pub(super) fn is_timed(&self) -> bool {
-        self.who.transport == Transport::Tcp
+        self.transport == Transport::Tcp
     }
 
     fn ask_when_heard(&mut self) {
@@ -208,7 +222,7 @@ mod tests {
         let watch = Watch::connection(Arc::new(ours.into())).unwrap();
         let size = size_of_val(&converse(watch, 0));
         // Tasks come in steps of 128 bytes, of which the runtime takes up to 127.
-        assert!(size <= 256, "{size} bytes");
+        assert!(size <= 128, "{size} bytes");
         println!("{size} bytes, and {} at the desk", size_of::<Option<Talk>>());
     }
 
@@ -221,7 +235,7 @@ mod tests {
 
     async fn hear(watch: &Watch, alarm: &mut Alarm, peer: &mut impl Write, deadline: Instant) {
         peer.write_all(b"x").unwrap();
-        assert!(matches!(alarm.watch(deadline, watch).await, Event::Ready));
+        assert!(matches!(wait(watch, alarm, Want::Input(Some(deadline))).await, Event::Ready));
         assert_eq!(watch.take(&mut [0; 2]).unwrap(), 1);
     }
 
@@ -235,7 +249,7 @@ mod tests {
         for deadline in [15, 18, 17, 20] {
             hear(&watch, &mut alarm, &mut peer, at(deadline)).await;
         }
-        assert!(matches!(alarm.watch(at(20), &watch).await, Event::Late));
+        assert!(matches!(wait(&watch, &mut alarm, Want::Input(Some(at(20)))).await, Event::Late));
         assert_eq!(Instant::now(), at(20));
     }
 
@@ -243,9 +257,15 @@ mod tests {
     async fn a_peer_that_speaks_after_the_timer_went_off_is_heard() {
         let ((watch, mut peer), mut alarm) = (pair(), Alarm::default());
         let deadline = |seconds| Instant::now() + Duration::from_secs(seconds);
-        assert!(matches!(alarm.watch(deadline(5), &watch).await, Event::Late));
+        assert!(matches!(
+            wait(&watch, &mut alarm, Want::Input(Some(deadline(5)))).await,
+            Event::Late
+        ));
         hear(&watch, &mut alarm, &mut peer, deadline(5)).await;
         hear(&watch, &mut alarm, &mut peer, deadline(5)).await;
-        assert!(matches!(alarm.watch(deadline(5), &watch).await, Event::Late));
+        assert!(matches!(
+            wait(&watch, &mut alarm, Want::Input(Some(deadline(5)))).await,
+            Event::Late
+        ));
     }
 }

@@ -6,9 +6,9 @@ use super::converse;
 use super::datagrams::Mail;
 use super::seeing_off;
 use crate::config::Patience;
-use crate::conversation::{Ending, Refusal, Totals};
+use crate::conversation::{Ending, Id, Refusal, Totals};
 use crate::echo::{Protocol, Rule};
-use crate::endpoint::{Party, Source};
+use crate::endpoint::{Party, Source, Transport};
 use crate::keep::{self, Done, Memory, RECORDS, RULES, RuleIndex, Slot, Terms};
 use crate::report::{self, Introduction, Recording};
 use crate::socket::{self, Meter, Meters, Watch};
@@ -66,7 +66,11 @@ pub(super) struct Signs {
 /// One conversation, as long as this process has it.
 pub(super) struct Talk {
     pub(super) stream: Arc<OwnedFd>,
-    pub(super) who: Introduction,
+    pub(super) id: Id,
+    pub(super) transport: Transport,
+    /// Only records tell them: apart, because there they fill a gap that the
+    /// allocator leaves, and the table is shorter.
+    pub(super) parties: Box<Parties>,
     pub(super) terms: Terms,
     pub(super) done: Done,
     pub(super) owed: Option<Box<Owed>>,
@@ -82,6 +86,12 @@ pub(super) struct Talk {
     /// Whether it is being seen off.
     pub(super) parting: bool,
     pub(super) task: Option<JoinHandle<()>>,
+}
+
+/// Both ends of a connection.
+pub(super) struct Parties {
+    pub(super) local: Party,
+    pub(super) peer: Party,
 }
 
 /// An answer that the peer has not taken whole.
@@ -112,7 +122,7 @@ pub(super) struct Arrival {
     pub(super) stream: OwnedFd,
     pub(super) peer: Party,
     pub(super) local: Party,
-    pub(super) transport: crate::endpoint::Transport,
+    pub(super) transport: Transport,
     pub(super) protocol: Protocol,
     /// Whether its bytes are counted, by the kernel or by a meter.
     pub(super) counted: bool,
@@ -172,7 +182,9 @@ impl Desk {
         }
         let talk = Talk {
             stream,
-            who,
+            id,
+            transport,
+            parties: Box::new(Parties { local, peer }),
             terms,
             done: Done::default(),
             owed: None,
@@ -213,17 +225,17 @@ impl Desk {
         let totals = Totals {
             received: talk.done.taken,
             sent: talk.done.given,
-            messages: (talk.who.protocol != Protocol::Rfc862).then_some(talk.done.messages),
+            messages: (talk.terms.protocol != Protocol::Rfc862).then_some(talk.done.messages),
             duration: Duration::from_nanos(boot_time().saturating_sub(talk.terms.born)),
         };
         self.memory.record(number).end();
-        report::ended(&talk.who, talk.recording, ending, &totals);
+        report::ended(&talk.who(), talk.recording, ending, &totals);
         if let Some(slot) = talk.owed.and_then(|owed| owed.due.into_slot()) {
             self.free_slot(slot);
         }
         drop(talk.stream);
         self.records.push(number);
-        self.places.leave(source(&talk.who.peer));
+        self.places.leave(source(&talk.parties.peer));
         self.signs.room.notify_waiters();
         if let (Some(store), Some(bag)) = (&mut self.store, talk.bag) {
             store.remove(bag);
@@ -289,10 +301,17 @@ impl Due {
 }
 
 impl Talk {
+    /// As records tell it.
+    fn who(&self) -> Introduction {
+        let Parties { local, peer } = *self.parties;
+        let (id, transport, protocol) = (self.id, self.transport, self.terms.protocol);
+        Introduction { id, transport, protocol, local, peer }
+    }
+
     /// The meter that goes with a slot, if a successor will ask it: one that can
     /// find the conversation, and no counters of the kernel's.
     pub(super) fn meter(&self, meters: &Meters, slot: Option<&Slot>) -> Option<Meter> {
-        let is_asked = self.bag.is_some() && socket::is_metered(self.who.transport);
+        let is_asked = self.bag.is_some() && socket::is_metered(self.transport);
         if is_asked { meters.of(slot?.number()) } else { None }
     }
 }
@@ -306,7 +325,7 @@ pub(super) fn source(peer: &Party) -> Option<Source> {
 }
 
 fn entry(number: u32, talk: &Talk) -> Entry {
-    Entry { id: talk.who.id.0.get(), record: number, protocol: talk.who.protocol as u8 }
+    Entry { id: talk.id.0.get(), record: number, protocol: talk.terms.protocol as u8 }
 }
 
 /// `CLOCK_BOOTTIME` in nanoseconds: goes on through suspend, and means the same

@@ -1,7 +1,7 @@
 //! Leaving: with a store, conversations wait there for the next process; without
 //! one, each gets what it is owed and ends.
 
-use super::converse::place;
+use super::converse::slot;
 use super::desk::{Desk, Talk, with};
 use super::seeing_off::see_off;
 use super::turn::Turn;
@@ -96,7 +96,7 @@ async fn take_leave(number: u32, id: Id) {
         match with(|desk| desk.turn(&watch, number)) {
             Turn::Over(ending) => break ending,
             Turn::Crowded => {
-                let _ = place(None).await;
+                slot().await;
             }
             Turn::Answered | Turn::Owing => {}
         }
@@ -114,7 +114,7 @@ impl Desk {
             .zip(&self.talks)
             .filter_map(|(number, talk)| Some((number, talk.as_ref()?)))
             .filter(|(_, talk)| who == Who::All || !self.is_kept(talk))
-            .map(|(number, talk)| (number, talk.who.id))
+            .map(|(number, talk)| (number, talk.id))
             .collect()
     }
 
@@ -125,7 +125,7 @@ impl Desk {
 
     /// Stops the task of a conversation, unless that one is being seen off.
     fn interrupt(&mut self, number: u32, id: Id) -> Option<JoinHandle<()>> {
-        let talk = self.talks[number as usize].as_mut().filter(|talk| talk.who.id == id)?;
+        let talk = self.talks[number as usize].as_mut().filter(|talk| talk.id == id)?;
         if talk.parting {
             return None;
         }
@@ -145,7 +145,7 @@ impl Desk {
     }
 
     fn watch_again(&mut self, number: u32, id: Id) -> Option<(Watch, u64)> {
-        let talk = self.talks[number as usize].as_ref().filter(|talk| talk.who.id == id)?;
+        let talk = self.talks[number as usize].as_ref().filter(|talk| talk.id == id)?;
         let watch = Watch::connection(Arc::clone(&talk.stream)).ok()?;
         Some((watch, socket::unread(talk.stream.as_fd())))
     }

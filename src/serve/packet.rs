@@ -53,8 +53,8 @@ impl Talk {
         match watch.give(&pieces.map(IoSlice::new)) {
             Ok(given) => {
                 if report::wants(Level::Debug) {
-                    report::received(self.who.id, message);
-                    report::sent(self.who.id, &pieces);
+                    report::received(self.id, message);
+                    report::sent(self.id, &pieces);
                 }
                 Step::Done(Done {
                     taken: self.done.taken + taken as u64,

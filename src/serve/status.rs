@@ -38,11 +38,6 @@ impl Desk {
         };
         format!("{now} {noun}, {served} served{datagrams}, {refused}, {echoed} echoed")
     }
-
-    /// Gives back memory that nobody needs now.
-    pub fn tidy(&mut self) {
-        self.memory.trim();
-    }
 }
 
 /// How many were refused, and why.

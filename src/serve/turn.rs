@@ -41,7 +41,7 @@ impl Desk {
         if talk.owed.is_some() {
             return self.go_on(watch, number);
         }
-        if talk.who.transport == Transport::UnixSeqpacket {
+        if talk.transport == Transport::UnixSeqpacket {
             return self.packet_turn(watch, number);
         }
         let Some(mut slot) = self.hot.take() else { return Turn::Crowded };
@@ -52,7 +52,7 @@ impl Desk {
         let rule = self.rules[usize::from(talk.terms.rule)].as_ref().expect("a talk has a rule");
         let meter = talk.meter(&self.meters, Some(&slot));
         if let Some(meter) = meter {
-            meter.begin(talk.who.id.0, talk.done.taken, talk.done.given);
+            meter.begin(talk.id.0, talk.done.taken, talk.done.given);
         }
         // Only now: the meter may have been about this conversation some slots ago.
         record.place(slot.number());
@@ -93,7 +93,7 @@ impl Desk {
         }
         let line = Line { watch, meter: talk.meter(&self.meters, owed.due.slot()) };
         let step = match &mut owed.due {
-            Due::Answer { slot, taken } if talk.who.transport == Transport::UnixSeqpacket => {
+            Due::Answer { slot, taken } if talk.transport == Transport::UnixSeqpacket => {
                 talk.answer_packet(watch, rule, slot, *taken)
             }
             Due::Answer { slot, taken } => talk.answer(line, rule, slot, *taken, owed.skip),
@@ -229,12 +229,12 @@ impl Talk {
 
     /// Records a message and its answer, as the tutorial prints them.
     fn record(&self, rule: &Rule, buffer: &mut [u8], taken: usize) {
-        report::received(self.who.id, &buffer[..taken]);
+        report::received(self.id, &buffer[..taken]);
         let state = self.done.state;
         let pieces: Vec<&[u8]> =
             echo::answer(rule, self.terms.protocol, state, buffer, taken).collect();
         if !pieces.is_empty() {
-            report::sent(self.who.id, &pieces);
+            report::sent(self.id, &pieces);
         }
     }
 

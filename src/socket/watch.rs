@@ -6,6 +6,7 @@ use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -40,13 +41,23 @@ impl Watch {
     /// Waits for input, a connection, the end of file, or an error: the next
     /// call tells which.
     pub async fn readable(&self) {
-        // An error means that the runtime ends, and with it this future.
-        let _ = poll_fn(|context| self.readiness.poll_read_ready(context).map_ok(|_| ())).await;
+        poll_fn(|context| self.poll_readable(context)).await;
+    }
+
+    /// As [`Watch::readable`], for a future that must stay small.
+    pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<()> {
+        // An error means that the runtime ends, and with it whoever asks.
+        self.readiness.poll_read_ready(context).map(|_| ())
     }
 
     /// Waits for room, or an error: the next call tells which.
     pub async fn writable(&self) {
-        let _ = poll_fn(|context| self.readiness.poll_write_ready(context).map_ok(|_| ())).await;
+        poll_fn(|context| self.poll_writable(context)).await;
+    }
+
+    /// As [`Watch::writable`], for a future that must stay small.
+    pub fn poll_writable(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.readiness.poll_write_ready(context).map(|_| ())
     }
 
     /// Takes the next connection; see [`accept`].
