@@ -13,6 +13,7 @@ mod counting;
 mod crowd;
 mod datagrams;
 mod desk;
+mod give;
 mod guard;
 mod leave;
 mod opening;

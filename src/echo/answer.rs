@@ -113,6 +113,11 @@ impl<'a> Answer<'a> {
         self.pieces[0].is_empty()
     }
 
+    /// The next piece, which stays the next; empty if there is none.
+    pub fn peek(&self) -> &'a [u8] {
+        self.pieces[0]
+    }
+
     /// Leaves out the next `count` bytes, which have been given already. False
     /// if there are not so many; then nothing is left.
     #[must_use]

@@ -2,9 +2,10 @@
 //! and stopping differ.
 
 use super::desk::{Desk, Due, Owed, Talk};
+use super::give::{Given, give};
 use crate::config::Level;
 use crate::conversation::Ending;
-use crate::echo::{self, Answer, Rule};
+use crate::echo::{self, Rule};
 use crate::endpoint::Transport;
 use crate::keep::{self, Done, Header, Record, Slot};
 use crate::report;
@@ -24,11 +25,6 @@ pub(super) enum Turn {
     /// The conversation is over.
     Over(Ending),
 }
-
-/// How many pieces of an answer are given in one call, and how many calls one
-/// turn makes before others have theirs.
-const PIECES: usize = 64;
-const CALLS: usize = 64;
 
 impl Desk {
     /// One turn of one conversation.
@@ -169,9 +165,9 @@ impl Desk {
 /// A connection, and the meter that its bytes pass where the kernel does not
 /// count them.
 #[derive(Clone, Copy)]
-struct Line<'a> {
-    watch: &'a Watch,
-    meter: Option<Meter>,
+pub(super) struct Line<'a> {
+    pub(super) watch: &'a Watch,
+    pub(super) meter: Option<Meter>,
 }
 
 impl Line<'_> {
@@ -182,7 +178,7 @@ impl Line<'_> {
         }
     }
 
-    fn give(self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+    pub(super) fn give(self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         match self.meter {
             None => self.watch.give(pieces),
             Some(meter) => self.watch.give_metered(meter, pieces),
@@ -271,63 +267,4 @@ impl Talk {
         keep::add(&header.sent, done.given - self.done.given);
         self.done = done;
     }
-}
-
-/// How much of an answer the peer's socket has by now.
-enum Given {
-    /// All of it, so many bytes.
-    Whole(u64),
-    /// Its first bytes, so many.
-    Short(u64),
-    /// The connection is gone.
-    Broken,
-}
-
-fn give(line: Line<'_>, answer: &mut Answer<'_>, skip: u64) -> Given {
-    let mut given = skip;
-    let skipped = answer.skip_bytes(skip);
-    debug_assert!(skipped, "no more was given than the answer has");
-    for _ in 0..CALLS {
-        let Some(first) = answer.next() else { return Given::Whole(given) };
-        let (length, result) = match answer.next() {
-            None => (first.len(), line.give(&[IoSlice::new(first)])),
-            Some(second) => give_many(line, first, second, answer),
-        };
-        match result {
-            Ok(n) => {
-                given += n as u64;
-                if n < length {
-                    return Given::Short(given);
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                return Given::Short(given);
-            }
-            Err(_) => return Given::Broken,
-        }
-    }
-    if answer.is_empty() { Given::Whole(given) } else { Given::Short(given) }
-}
-
-/// Gives as many pieces as fit in one call; how long they are, and how many bytes
-/// were given. Apart, because nearly every answer is one piece, and room for
-/// [`PIECES`] costs more than all else that is done for one.
-#[inline(never)]
-fn give_many<'a>(
-    line: Line<'_>,
-    first: &'a [u8],
-    second: &'a [u8],
-    answer: &mut Answer<'a>,
-) -> (usize, io::Result<usize>) {
-    let mut pieces = [IoSlice::new(&[]); PIECES];
-    pieces[0] = IoSlice::new(first);
-    pieces[1] = IoSlice::new(second);
-    let (mut count, mut length) = (2, first.len() + second.len());
-    while count < PIECES {
-        let Some(piece) = answer.next() else { break };
-        pieces[count] = IoSlice::new(piece);
-        count += 1;
-        length += piece.len();
-    }
-    (length, line.give(&pieces[..count]))
 }
