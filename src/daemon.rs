@@ -9,7 +9,7 @@ mod vital;
 pub use failure::Failure;
 
 use crate::config::{Config, Connections};
-use crate::keep::{self, Memory};
+use crate::keep::{self, Memory, MemoryError};
 use crate::report::{self, Adopted};
 use crate::serve::{self, Listener, Opening, Post};
 use crate::systemd::{Hand, Manager, Store};
@@ -59,10 +59,12 @@ pub fn live(beginning: Beginning) -> Result<(), Failure> {
     result
 }
 
-/// The predecessor's memory, or a fresh one and that it is one.
+/// The predecessor's memory, or a fresh one and that it is one. A kernel that
+/// refuses to give it now may give it to the next start: nobody is reset for that.
 fn remember(inherited: Option<OwnedFd>) -> Result<(Memory, bool), Failure> {
     match inherited.map(Memory::adopt) {
         Some(Ok(memory)) => return Ok((memory, false)),
+        Some(Err(error @ MemoryError::Kernel(_))) => return Err(Failure::Memory(error)),
         Some(Err(error)) => report::memory_unreadable(&error),
         None => {}
     }

@@ -11,10 +11,17 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 const STATUS_EVERY: Duration = Duration::from_secs(1);
 
 /// Says that every socket is being served, until it is heard: a manager that was
-/// not told would count the start as failed.
+/// not told would count the start as failed. After a second of errors there is no
+/// manager, or no memory for a word to it.
 pub(super) async fn say_ready(manager: &Manager) {
     const AGAIN: Duration = Duration::from_millis(100);
-    while manager.ready().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+    const ERRORS: u32 = 10;
+    let mut errors = 0;
+    while let Err(error) = manager.ready() {
+        errors += u32::from(error.kind() != io::ErrorKind::WouldBlock);
+        if errors == ERRORS {
+            break;
+        }
         sleep(AGAIN).await;
     }
 }

@@ -99,7 +99,10 @@ impl Memory {
     /// Takes over a predecessor's.
     pub fn adopt(file: OwnedFd) -> Result<Self, MemoryError> {
         // Without the seals, whoever else holds it could shrink it under us.
-        let seals = rustix::fs::fcntl_get_seals(&file).map_err(|_| MemoryError::Foreign)?;
+        let seals = rustix::fs::fcntl_get_seals(&file).map_err(|error| match error {
+            Errno::INVAL => MemoryError::Foreign,
+            error => MemoryError::Kernel(error),
+        })?;
         let size = rustix::fs::fstat(&file)?.st_size;
         if !seals.contains(SealFlags::SHRINK | SealFlags::GROW) || size < 64 {
             return Err(MemoryError::Foreign);

@@ -17,8 +17,6 @@ pub enum Counted {
     Known(Transport, Counters),
     /// What passed is in a memory file that is not there: nobody can tell.
     Lost,
-    /// It is no connection that lies in bags.
-    Foreign,
 }
 
 /// Counts what passed through a connection from a bag.
@@ -26,22 +24,26 @@ pub enum Counted {
 /// With a meter that is what its slot's meter says. Where that one is about
 /// somebody else, the conversation owed nothing when it was taken away, so what
 /// its record says is all.
+///
+/// # Errors
+/// If it is no connection that lies in bags, or the kernel does not say.
 pub fn count(
     memory: &Memory,
     meters: &Meters,
     entry: &Entry,
     connection: BorrowedFd<'_>,
-) -> Counted {
+) -> io::Result<Counted> {
     match socket::counters(connection) {
-        Ok(counters) => return Counted::Known(Transport::Tcp, counters),
+        Ok(counters) => return Ok(Counted::Known(Transport::Tcp, counters)),
         Err(error) if error.kind() == io::ErrorKind::Unsupported => {}
-        Err(_) => return Counted::Foreign,
+        Err(error) => return Err(error),
     }
-    let transport = socket::transport(connection).ok().filter(|&it| socket::is_metered(it));
-    let (Some(transport), Ok(phase)) = (transport, socket::phase(connection)) else {
-        return Counted::Foreign;
+    let transport =
+        socket::transport(connection).map_err(|_| io::Error::from(io::ErrorKind::Unsupported))?;
+    let Some(id) = NonZeroU64::new(entry.id).filter(|_| socket::is_metered(transport)) else {
+        return Err(io::ErrorKind::Unsupported.into());
     };
-    let Some(id) = NonZeroU64::new(entry.id) else { return Counted::Foreign };
+    let phase = socket::phase(connection)?;
     let noted = (entry.record < RECORDS)
         .then(|| memory.record(entry.record))
         .filter(|record| record.id() == Some(Id(id)))
@@ -53,7 +55,7 @@ pub fn count(
         }
         // The numbers mean nothing any more.
         (None, Phase::WeEnded | Phase::Closed) => (0, 0),
-        (None, Phase::Open | Phase::PeerEnded) => return Counted::Lost,
+        (None, Phase::Open | Phase::PeerEnded) => return Ok(Counted::Lost),
     };
-    Counted::Known(transport, Counters { taken, given, phase })
+    Ok(Counted::Known(transport, Counters { taken, given, phase }))
 }

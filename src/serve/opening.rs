@@ -17,6 +17,7 @@ use crate::report::{self, Adopted};
 use crate::socket::{self, Meters};
 use crate::systemd::{self, BagNumber, Entry, Store, Tally};
 use std::collections::{BTreeMap, HashSet};
+use std::io;
 use std::num::NonZeroU64;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -165,8 +166,12 @@ const SPARE: usize = 12;
 /// How often the daemon may die over one answer.
 const STRIKES_MAX: u8 = 3;
 
+/// How often a kernel that is short of memory is asked what lies in the store.
+const ATTEMPTS: usize = 3;
+
 /// Looks into the bags. Of a connection that lies in two, one counts; those that
-/// are closed count as dead.
+/// are closed count as dead. Nobody is left to wait for ever: a bag that cannot be
+/// looked into is removed, and a connection of which nothing can be known is reset.
 fn look_into(
     bags: Vec<(BagNumber, OwnedFd)>,
     memory: &Memory,
@@ -179,16 +184,21 @@ fn look_into(
     let spare: Vec<_> = spare.collect();
     let (mut finds, mut tallies, mut ids) = (Vec::new(), BTreeMap::new(), HashSet::new());
     for (bag, descriptor) in bags {
-        let Ok(peeked) = systemd::peek(&descriptor) else { continue };
         let tally: &mut Tally = tallies.entry(bag).or_default();
+        let Some(peeked) = insist(|| systemd::peek(&descriptor)) else { continue };
         tally.total += peeked.total();
         // Those that could not be had, for want of descriptors, live as well: the
         // manager must not close them.
         tally.live += peeked.unreachable;
         for (entry, stream) in peeked.entries {
-            let Some(id) = NonZeroU64::new(entry.id).map(Id) else { continue };
-            match count(memory, meters, &entry, stream.as_fd()) {
-                Counted::Known(_, Counters { phase: Phase::Closed, .. }) | Counted::Foreign => {}
+            let counted = insist(|| count(memory, meters, &entry, stream.as_fd()));
+            let (Some(id), Some(counted)) = (NonZeroU64::new(entry.id).map(Id), counted) else {
+                socket::disconnect(stream.as_fd());
+                adopted.reset += 1;
+                continue;
+            };
+            match counted {
+                Counted::Known(_, Counters { phase: Phase::Closed, .. }) => {}
                 Counted::Known(transport, counters) if ids.insert(id) => {
                     finds.push(Find { id, entry, bag, stream, transport, counters });
                 }
@@ -203,6 +213,10 @@ fn look_into(
     }
     drop(spare);
     (finds, tallies)
+}
+
+fn insist<T>(mut ask: impl FnMut() -> io::Result<T>) -> Option<T> {
+    (0..ATTEMPTS).find_map(|_| ask().ok())
 }
 
 impl Desk {

@@ -16,6 +16,9 @@ use std::time::{Duration, Instant};
 const TALKERS: u8 = 36;
 const SPOOFERS: u8 = 21;
 
+/// How many come.
+pub(crate) const WRITERS: usize = TALKERS as usize + SPOOFERS as usize + 1;
+
 /// What the daemon answers of one source, at once and in each second.
 const RATE: u64 = 1_000;
 
@@ -30,11 +33,6 @@ impl Mail {
         let servers = Protocol::ALL.map(|protocol| (protocol, manager.listen_udp(protocol.name())));
         // A flood fills the queue, in which then others have no room.
         Self { servers: servers.to_vec(), flooded: manager.listen_udp("rfc862") }
-    }
-
-    /// How many come.
-    pub(crate) fn len(&self) -> usize {
-        usize::from(TALKERS) + usize::from(SPOOFERS) + 1
     }
 
     pub(crate) fn begin(self, seed: u64) -> Mailing {

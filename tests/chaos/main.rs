@@ -15,7 +15,7 @@ mod support;
 mod datagrams;
 mod guests;
 
-use datagrams::Mail;
+use datagrams::{Mail, WRITERS};
 use echod::echo::Protocol;
 use ordeal::{Ordeal, Scene, stored};
 use peers::peer::Seen;
@@ -110,7 +110,7 @@ impl Minute {
         scene.start();
         scene.manager.wait_ready();
         let before = belongings(&mut scene.manager, address);
-        let (guests, writers) = (plans.len(), mail.len());
+        let (guests, writers) = (plans.len(), WRITERS);
         println!("{guests} peers with connections, {writers} with datagrams");
         assert_eq!(guests + writers, 500);
         let mail = mail.begin(seed);

@@ -42,14 +42,19 @@ impl fmt::Display for Fault {
 }
 
 /// What calls are called.
-const CALLS: [(i64, &str); 16] = [
+const CALLS: [(i64, &str); 21] = [
     (libc::SYS_accept4, "accept4"),
     (libc::SYS_connect, "connect"),
+    (libc::SYS_epoll_create1, "epoll_create1"),
     (libc::SYS_epoll_ctl, "epoll_ctl"),
     (libc::SYS_epoll_wait, "epoll_wait"),
+    (libc::SYS_eventfd2, "eventfd2"),
+    (libc::SYS_fcntl, "fcntl"),
+    (libc::SYS_getpeername, "getpeername"),
     (libc::SYS_getsockname, "getsockname"),
     (libc::SYS_getsockopt, "getsockopt"),
     (libc::SYS_ioctl, "ioctl"),
+    (libc::SYS_prlimit64, "prlimit64"),
     (libc::SYS_recvfrom, "recvfrom"),
     (libc::SYS_recvmmsg, "recvmmsg"),
     (libc::SYS_recvmsg, "recvmsg"),
@@ -128,9 +133,9 @@ pub(crate) fn fail(
                 stop,
                 Stop::Entry { call: libc::SYS_epoll_wait | libc::SYS_epoll_pwait, .. }
             ));
-            let is_one = fault.is_at(stop);
-            seen.set(seen.get() + u64::from(is_one));
-            is_one && seen.get() > number
+            let is_such = fault.is_at(stop);
+            seen.set(seen.get() + u64::from(is_such));
+            is_such && seen.get() > number
         },
     );
     if is_here {

@@ -22,6 +22,7 @@ mod support;
 #[path = "../tracer/mod.rs"]
 mod tracer;
 
+mod adoptions;
 mod datagrams;
 mod fault;
 mod streams;

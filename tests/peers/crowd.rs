@@ -124,11 +124,11 @@ fn run(plans: &[Plan], shared: &Shared, seed: u64) {
                 continue;
             };
             let mut found = shared.found();
-            let seen = found.kinds.entry(plan.kind()).or_default();
-            let fate = peer.act(ears, mouth, break_up, seen);
+            let kind = found.kinds.entry(plan.kind()).or_default();
+            let fate = peer.act(ears, mouth, break_up, kind);
             let leaves = random.below(if pause { 32 } else { 256 }) == 0;
             let fate = match fate {
-                Fate::GoesOn if leaves && peer.may_leave(seen) => Fate::Over,
+                Fate::GoesOn if leaves && peer.may_leave(kind) => Fate::Over,
                 fate => fate,
             };
             match fate {

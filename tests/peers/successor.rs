@@ -162,13 +162,13 @@ fn judge(
         slot: 0,
         account: String::new(),
     };
-    let counters = match count(memory, meters, entry, stream.as_fd()) {
+    let counted = count(memory, meters, entry, stream.as_fd());
+    let counters = match counted.expect("it is a connection") {
         Counted::Known(_, counters) => counters,
         Counted::Lost => {
             found.row = Row::Stranger;
             return found;
         }
-        Counted::Foreign => panic!("{entry:?} is no connection"),
     };
     if counters.phase == Phase::Closed {
         return found;

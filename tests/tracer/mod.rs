@@ -232,10 +232,7 @@ impl Tracee {
     /// Whether the leader has stopped where its pace says.
     fn look(&mut self) -> Option<Stop> {
         self.look_at_others();
-        if self.may_wait && self.has_ended() {
-            return None;
-        }
-        let status = if self.may_wait { wait(self.leader)? } else { await_stop(self.leader) };
+        let status = if self.may_wait { stop_of(self.leader)? } else { await_stop(self.leader) };
         assert!(libc::WIFSTOPPED(status), "it ended: {status:x}");
         let signal = libc::WSTOPSIG(status);
         if signal == libc::SIGTRAP | 0x80 {
@@ -407,7 +404,23 @@ fn wait(thread: pid_t) -> Option<c_int> {
     (got > 0).then_some(status)
 }
 
-/// The same, but it waits.
+/// At what a thread has stopped, if it has. Its end is left for whoever waits for
+/// it.
+fn stop_of(thread: pid_t) -> Option<c_int> {
+    let mut info = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
+    let which = libc::id_t::try_from(thread).expect("it is a process id");
+    let flags = libc::WSTOPPED | libc::WNOHANG | libc::__WALL;
+    // SAFETY: plain numbers, and a place that is valid when it is all zeros.
+    let (pid, stop) = unsafe {
+        libc::waitid(libc::P_PID, which, info.as_mut_ptr(), flags);
+        let info = info.assume_init();
+        (info.si_pid(), info.si_status())
+    };
+    // As waitpid(2) would say it.
+    (pid == thread).then_some(stop << 8 | 0x7f)
+}
+
+/// What has become of a thread; it waits.
 fn await_stop(thread: pid_t) -> c_int {
     let mut status = 0;
     // SAFETY: plain numbers, and a place for one.
