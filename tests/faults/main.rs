@@ -26,3 +26,4 @@ mod adoptions;
 mod datagrams;
 mod fault;
 mod streams;
+mod world;
