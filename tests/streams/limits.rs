@@ -1,12 +1,15 @@
 //! What a stranger can grow, one below, at and one above.
 
+use crate::support::alone::alone;
 use crate::support::daemon::Daemon;
+use crate::support::manager::Manager;
 use crate::support::peer::{
     End, connect, connect_from, cpu_time, echo, echo_all, half_close, hears, rest, unread_by_daemon,
 };
 use rustix::process::Signal;
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, Ipv6Addr, TcpStream};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// How many conversations have begun, as far as the records have come.
@@ -68,7 +71,7 @@ fn one_source_gets_its_share_and_the_next_is_refused_with_a_clean_end() {
     let mut refused = connect(daemon.address());
     assert_eq!(rest(&mut refused), (Vec::new(), End::Eof));
     daemon.wait_line(|line| line.ends_with("refused (source)"));
-    let mut other = connect_from([127, 0, 0, 2].into(), daemon.address());
+    let mut other = connect_from(Ipv4Addr::new(127, 0, 0, 2), daemon.address());
     echo(&mut other, b"from elsewhere");
     drop(served.pop());
     daemon.wait_endings("end-of-file", 1);
@@ -85,6 +88,61 @@ fn who_is_refused_sees_no_reset_although_it_has_spoken() {
     let mut refused = waiting(&daemon);
     daemon.signal(Signal::CONT);
     assert_eq!(rest(&mut refused), (Vec::new(), End::Eof));
+}
+
+#[test]
+fn a_64_is_one_source_however_many_addresses_it_has() {
+    alone("limits::a_64_is_one_source_however_many_addresses_it_has", || {
+        let own = ["2001:db8:0:1::1", "2001:db8:0:1:ffff::2", "2001:db8:0:1::3", "2001:db8:0:2::1"];
+        for address in own {
+            let line = format!("address add {address}/128 dev lo nodad");
+            let status = Command::new("ip").args(line.split(' ')).status().unwrap();
+            assert!(status.success(), "ip {line}");
+        }
+        let arguments = ["--listen-stream=rfc862=[::1]:0", "--connections-per-source-max=2"];
+        let daemon = Daemon::start(&arguments);
+        let [below, at, above, elsewhere] = own.map(|own| own.parse::<Ipv6Addr>().unwrap());
+        let mut served = vec![connect_from(below, daemon.address())];
+        echo_all(&mut served, b"one below");
+        served.push(connect_from(at, daemon.address()));
+        echo_all(&mut served, b"at the limit");
+        let mut refused = connect_from(above, daemon.address());
+        assert_eq!(rest(&mut refused), (Vec::new(), End::Eof));
+        daemon.wait_line(|line| line.ends_with("refused (source)"));
+        echo(&mut connect_from(elsewhere, daemon.address()), b"from another network");
+        drop(served.pop());
+        daemon.wait_endings("end-of-file", 1);
+        echo(&mut connect_from(above, daemon.address()), b"below again");
+        echo_all(&mut served, b"still here");
+    });
+}
+
+#[test]
+fn each_refusal_is_counted_and_a_minute_has_one_record() {
+    const REFUSED: usize = 50;
+    let mut manager = Manager::new();
+    let address = manager.listen_tcp("rfc862");
+    manager.start(&["--connections-per-source-max=1"], &[]);
+    manager.wait_ready();
+    let mut served = connect(address);
+    echo(&mut served, b"hello");
+    for _ in 0..REFUSED {
+        assert_eq!(rest(&mut connect(address)), (Vec::new(), End::Eof));
+    }
+    let words = format!(", 1 served, {REFUSED} refused ({REFUSED} source), ");
+    manager.wait_status(|status| status.contains(&words));
+    let told = |manager: &Manager| {
+        let lines = manager.stderr().into_iter().filter(|line| line.contains("refused"));
+        lines.collect::<Vec<_>>()
+    };
+    let at_once = told(&manager);
+    assert_eq!(at_once.len(), 1, "{at_once:?}");
+    manager.terminate();
+    // The rest, which would have waited for its minute.
+    let in_all = told(&manager);
+    println!("{in_all:?}");
+    assert_eq!(in_all.len(), 2, "{in_all:?}");
+    assert!(in_all[1].contains(&(REFUSED - 1).to_string()), "{in_all:?}");
 }
 
 /// The part of a second's time on a processor that a daemon takes, in percent.

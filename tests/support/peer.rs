@@ -5,7 +5,7 @@ use super::notify::PATIENCE;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, SocketType, sockopt};
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -22,9 +22,10 @@ pub fn connect(address: SocketAddr) -> TcpStream {
 }
 
 /// Connects from an address of our own.
-pub fn connect_from(source: Ipv4Addr, address: SocketAddr) -> TcpStream {
+pub fn connect_from(source: impl Into<IpAddr>, address: SocketAddr) -> TcpStream {
     let socket = socket_for(address);
-    rustix::net::bind(&socket, &SocketAddr::from((source, 0))).expect("loopback is ours");
+    let source = SocketAddr::from((source.into(), 0));
+    rustix::net::bind(&socket, &source).expect("it is an address of ours");
     rustix::net::connect(&socket, &address).expect("the daemon listens");
     prepare(socket.into())
 }
