@@ -131,7 +131,7 @@ impl Minute {
             }
         }
         let letters = mail.end();
-        let rows: &[Row] = if kills > 0 { &[Row::Idle, Row::Stuck, Row::WeEnded] } else { &[] };
+        let rows: &[Row] = if kills > 0 { &[Row::Idle, Row::Stuck] } else { &[] };
         let (mut manager, kinds) = ordeal.end(rows);
         tell(&kinds, &counts);
         println!("{letters}");
