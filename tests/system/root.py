@@ -11,13 +11,15 @@ SUITES = ["bookworm", "trixie"]
 
 # What echod needs, what the cases need, and what checks the package inside.
 PACKAGES = [
-    "autopkgtest", "dbus", "init-system-helpers", "iproute2", "libnss-systemd", "lintian",
+    "autopkgtest", "dbus", "haproxy", "init-system-helpers", "iproute2", "libnss-systemd", "lintian",
     "locales", "procps", "python3", "strace", "systemd", "systemd-sysv",
 ]
 
 # Done in the root once it is there; part of its key.
 SETUP = """
 echo 'zh_CN.UTF-8 UTF-8' >"$1/etc/locale.gen" && chroot "$1" locale-gen >/dev/null
+# It is started by the case that wants it.
+systemctl --root="$1" --quiet disable haproxy.service
 """
 
 
