@@ -8,6 +8,8 @@ use std::fmt::Write;
 use std::process::Command;
 
 const PAGE: &str = "packaging/man/echod.8";
+/// The same page in Chinese.
+const CHINESE_PAGE: &str = "packaging/man/zh_CN/echod.8";
 const CLIENTS_PAGE: &str = "packaging/man/echo-ping.1";
 const BEGIN: &str = ".\\\" The options: UPDATE=1 cargo test --test packaging\n";
 const END: &str = ".\\\" The end of the options.\n";
@@ -110,11 +112,13 @@ fn the_options_are_those_of_help() {
 
 #[test]
 fn every_kind_of_record_is_listed() {
-    let page = read(PAGE);
     let rows = MESSAGE_IDS.iter().map(|(name, number)| format!(".It {name} Ta {number}\n"));
     let rows = rows.collect::<String>();
-    let want = replaced(&page, ".\\\" The records.\n", ".\\\" The end of the records.\n", &rows);
-    hold(PAGE, &want);
+    for name in [PAGE, CHINESE_PAGE] {
+        let page = read(name);
+        let (begin, end) = (".\\\" The records.\n", ".\\\" The end of the records.\n");
+        hold(name, &replaced(&page, begin, end, &rows));
+    }
 }
 
 #[test]
@@ -148,11 +152,60 @@ fn every_exit_status_is_explained() {
     assert!(explained >= 6);
 }
 
+/// What a page says in no language: options with their variables and defaults,
+/// fields, words of the journal, files, exit statuses, errors, limits, and what
+/// is to be typed.
+fn facts(page: &str) -> Vec<String> {
+    const HEADS: [&str; 7] =
+        [".It Fl ", ".It Va ", ".It Li ", ".It Ev ", ".It Pa ", ".It Dv ", ".Ev "];
+    let mut facts = Vec::new();
+    let mut is_literal = false;
+    for line in page.lines() {
+        is_literal = is_literal && line != ".Ed" || line.starts_with(".Bd ");
+        let default = ["Default: ", "默认："].iter().find_map(|word| line.strip_prefix(word));
+        if is_literal {
+            facts.push(line.to_owned());
+        } else if let Some(default) = default {
+            facts.push(default.trim_end_matches(['.', '。']).to_owned());
+        } else if HEADS.iter().any(|head| line.starts_with(head)) {
+            // What follows is prose, or the end of a sentence.
+            let fact = line.split(" No ").next().expect("there is a first");
+            let fact = fact.trim_end_matches([' ', '.', ',', '。', '，']);
+            facts.push(fact.strip_suffix(" Ns").unwrap_or(fact).to_owned());
+        } else if let Some(row) = line.strip_prefix(".It ") {
+            let number = row.parse::<u8>().is_ok().then_some(row);
+            let cells = row.split(" Ta ").skip(1).filter_map(|cell| cell.split(' ').next());
+            let numbers = cells.filter(|cell| cell.starts_with(|c: char| c.is_ascii_digit()));
+            let is_error =
+                row.starts_with("NAME") || row.contains(": REASON") || row.contains("echod");
+            let error = is_error.then_some(row);
+            facts.extend(number.into_iter().chain(numbers).chain(error).map(str::to_owned));
+        }
+    }
+    facts
+}
+
+#[test]
+fn both_languages_state_the_same_facts() {
+    let (english, chinese) = (facts(&read(PAGE)), facts(&read(CHINESE_PAGE)));
+    for (place, (english, chinese)) in english.iter().zip(&chinese).enumerate() {
+        assert_eq!(english, chinese, "fact {place} of {CHINESE_PAGE}");
+    }
+    assert_eq!(english.len(), chinese.len());
+    assert!(english.len() > 200, "{} facts", english.len());
+}
+
 #[test]
 fn the_pages_are_clean() {
-    let pages = [PAGE, CLIENTS_PAGE].map(path);
-    let lint = Command::new("mandoc").args(["-Tlint", "-Wstyle"]).args(pages).output();
-    match lint {
+    // The style of other scripts it does not know: it measures escapes.
+    for (page, level) in [(PAGE, "-Wstyle"), (CLIENTS_PAGE, "-Wstyle"), (CHINESE_PAGE, "-Wwarning")]
+    {
+        is_clean(page, level);
+    }
+}
+
+fn is_clean(page: &str, level: &str) {
+    match Command::new("mandoc").args(["-Tlint", level]).arg(path(page)).output() {
         Ok(lint) => {
             let said = String::from_utf8_lossy(&lint.stdout);
             // Said of a page that the reader's system does not have itself.
