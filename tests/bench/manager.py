@@ -18,6 +18,10 @@ import time
 
 SERVER_CORE, LOAD_CORE = 0, 1
 PATIENCE = 30.0
+# The priority of servers and load; 0 leaves it alone. `run` can change it.
+nice = -20
+# The program that runs another in the packaged unit's sandbox, if there is one.
+confine = None
 
 
 def pin(core):
@@ -25,16 +29,18 @@ def pin(core):
     os.sched_setaffinity(0, {core})
     # Where the kernel groups processes by session, only the group's own counts.
     os.setsid()
-    for attempt in (lambda: os.setpriority(os.PRIO_PROCESS, 0, -20),
-                    lambda: pathlib.Path("/proc/self/autogroup").write_text("-20")):
+    if not nice:
+        return
+    for attempt in (lambda: os.setpriority(os.PRIO_PROCESS, 0, nice),
+                    lambda: pathlib.Path("/proc/self/autogroup").write_text(str(nice))):
         try:
             attempt()
         except OSError:
             pass
 
 
-def listen(kind):
-    """A fresh socket of that kind, and what peers call it."""
+def listen(kind, port=0):
+    """A fresh socket of that kind, and what peers call it; more of one port share it."""
     if kind == "unix":
         path = tempfile.mkdtemp(prefix="echod-bench-") + "/socket"
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -42,7 +48,8 @@ def listen(kind):
         sock.listen(4096)
         return sock, path
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM)
-    sock.bind(("127.0.0.1", 0))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    sock.bind(("127.0.0.1", port))
     if kind == "tcp":
         sock.listen(4096)
     return sock, "127.0.0.1:%d" % sock.getsockname()[1]
@@ -61,12 +68,15 @@ class Manager:
 
     def __init__(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="echod-bench-"))
+        (self.folder / "journal").mkdir()
         self.ears = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.ears.bind(str(self.folder / "notify"))
+        self.ears.bind(str(self.folder / "journal/notify"))
         self.ears.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
         self.journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        (self.folder / "journal").mkdir()
         self.journal.bind(str(self.folder / "journal/socket"))
+        # For the user that a sandbox gives.
+        for path in ("journal/notify", "journal/socket"):
+            (self.folder / path).chmod(0o777)
         self.records = 0
         self.store, self.ready = [], False
         self.selector = selectors.DefaultSelector()
@@ -163,8 +173,8 @@ class Manager:
 
     # Servers.
 
-    def start(self, server, listener, keep_store=False):
-        """Starts a server; a `Server` once it is ready."""
+    def start(self, server, listener, keep_store=False, core=SERVER_CORE):
+        """Starts a server; a `Child` once it is ready."""
         if not keep_store:
             self.empty()
         self.ready = False
@@ -174,8 +184,9 @@ class Manager:
         fds += [fd for _, fd in stored]
         environment = {"PATH": os.environ["PATH"]}
         if server.store:
-            environment["NOTIFY_SOCKET"] = str(self.folder / "notify")
-        child = Child(server, fds, names, environment, self)
+            # As its mount table shows it.
+            environment["NOTIFY_SOCKET"] = "/run/systemd/journal/notify"
+        child = Child(server, fds, names, environment, self, core)
         if server.store:
             self.until("READY=1 of " + server.name, lambda: self.ready or child.process.poll() is not None)
         if server.binds:
@@ -195,10 +206,11 @@ HAND_OVER = 'export LISTEN_PID=$$ JOURNAL_STREAM="$(stat -Lc %d:%i /dev/stderr)"
 class Child:
     """A server that runs."""
 
-    def __init__(self, server, fds, names, environment, manager):
+    def __init__(self, server, fds, names, environment, manager, core):
         self.server, self.group = server, None
         environment.update(LISTEN_FDS=str(len(fds)), LISTEN_FDNAMES=":".join(names))
-        command = ["sh", "-c", HAND_OVER, *server.command]
+        sandbox = [confine] if confine and not server.forks else []
+        command = ["sh", "-c", HAND_OVER, *sandbox, *server.command]
         stderr = subprocess.DEVNULL
         if server.journal:
             # Something that is a journal's by its inode, whatever reads it.
@@ -209,7 +221,7 @@ class Child:
         places = range(3, 3 + len(fds))
 
         def prepare():
-            pin(SERVER_CORE)
+            pin(core)
             if self.group:
                 self.group.join()
             # Above all places, so that none is overwritten before it is copied.

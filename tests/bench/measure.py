@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import time
 
@@ -17,6 +18,13 @@ LIMIT = 0.9
 
 def is_clean(sample):
     return sample["others"] <= others_max
+
+
+def others(got, own):
+    """The share of one core that everything else had, by what the load said and
+    our own processor time."""
+    used = got["machine_ticks"] / os.sysconf("SC_CLK_TCK") - (got["server_ns"] + got["load_ns"]) / 1e9 - own
+    return max(0.0, used / got["seconds"])
 
 
 class Bench:
@@ -37,7 +45,6 @@ class Bench:
         if got["broken"] and not server.forks:
             raise RuntimeError("%s broke %d connections" % (server.name, got["broken"]))
         span = got["seconds"]
-        others = got["machine_ticks"] / os.sysconf("SC_CLK_TCK") - (got["server_ns"] + got["load_ns"]) / 1e9 - own
         units = got["bytes"] / 1024 if cell.per == "KiB" else got["messages"]
         return {
             "server": server.name,
@@ -45,7 +52,7 @@ class Bench:
             "rate": units / span,
             "p50": got["p50_us"], "p99": got["p99_us"],
             "busy": got["server_ns"] / 1e9 / span, "load": got["load_ns"] / 1e9 / span,
-            "others": max(0.0, others / span),
+            "others": others(got, own),
             "lost": got["lost"], "broken": got["broken"],
         }
 
@@ -95,7 +102,7 @@ class Bench:
     def start(self, server):
         """From exec to the first answer, in milliseconds."""
         listener, address = manager.listen("tcp")
-        environment = {**os.environ, "NOTIFY_SOCKET": str(self.manager.folder / "notify")} if server.store else None
+        environment = {**os.environ, "NOTIFY_SOCKET": str(self.manager.folder / "journal/notify")} if server.store else None
 
         def prepare():
             manager.pin(manager.LOAD_CORE)
@@ -109,6 +116,57 @@ class Bench:
         listener.close()
         self.manager.empty()
         return {"server": server.name, "ms": said["start_us"] / 1000}
+
+    def instances(self, server, count):
+        """So many of them on one port, each on a core of its own; the load has the
+        last core, and shares it."""
+        sockets = [manager.listen("tcp")]
+        port = int(sockets[0][1].rsplit(":", 1)[1])
+        sockets += [manager.listen("tcp", port) for _ in range(count - 1)]
+        children = [self.manager.start(server, sock, core=core) for core, (sock, _) in enumerate(sockets)]
+        cell = plan.Cell("instances", "", "echo", ())
+        clocks = ",".join(child.clock() for child in children)
+        own = time.process_time()
+        got = json.loads(self.manager.run([plan.LOAD, *cell.arguments(), "--to", sockets[0][1], "--clock", clocks]))
+        own = time.process_time() - own
+        for child, (sock, _) in zip(children, sockets):
+            child.stop()
+            sock.close()
+        return {"server": server.name, "count": count, "ns": got["server_ns"] / got["messages"],
+                "rate": got["messages"] / got["seconds"], "p99": got["p99_us"],
+                "others": others(got, own)}
+
+    def profile(self, server, cell):
+        """System calls per message or connection, and where the kernel's and the
+        program's time goes, of one under a cell's load. Slowed down by being
+        looked at, so only the shares mean anything."""
+        with Running(self, server, cell.socket) as it:
+            load = [plan.LOAD, *cell.arguments(), "--seconds", "2", "--to", it.address, "--clock", it.child.clock()]
+            calls, said = self.beside(["strace", "-f", "-c", "-qq", "-U", "name,calls", "-p", str(it.child.pid)], load)
+            rows = [line.split() for line in calls.splitlines()]
+            counted = {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit() and row[0] != "total"}
+            data = self.manager.folder / "perf"
+            self.beside(["perf", "record", "-q", "-F", "2000", "-o", str(data), "-p", str(it.child.pid)], load)
+            spent = subprocess.run(["perf", "report", "--stdio", "-i", str(data), "--no-children", "--percent-limit=1",
+                                    "--sort=sym", "-q"], capture_output=True, text=True).stdout if data.exists() else ""
+        # strace counts what came before and after the measured span too: so many
+        # calls as gave answers, or as ended connections, are one each.
+        ends = ("close",) if cell.work == "churn" else ("sendto", "writev", "sendmsg", "sendmmsg")
+        took = max(counted.get(call, 0) for call in ends)
+        shares = [line.strip() for line in spent.splitlines() if "%" in line][:25]
+        return {"server": server.name, "cell": cell.name, "messages": said["messages"], "shares": shares,
+                "calls": {name: count / took for name, count in counted.items() if took and count / took >= 0.002}}
+
+    def beside(self, watcher, load):
+        """A load with something that watches its server meanwhile; what both said."""
+        try:
+            watch = subprocess.Popen(watcher, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        except FileNotFoundError:
+            return "", json.loads(self.manager.run(load))
+        time.sleep(0.3)
+        got = json.loads(self.manager.run(load))
+        watch.send_signal(signal.SIGINT)
+        return watch.communicate()[1], got
 
     def adoption(self, server, peers):
         """A kill with so many idle peers: until the next one is ready, and until

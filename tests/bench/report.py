@@ -5,10 +5,14 @@ import platform
 import shutil
 import statistics
 import subprocess
+import time
 
 import chart
 import measure
 import plan
+import unit
+
+PAGE = plan.ROOT / "packaging/doc/performance.md"
 
 
 class Figures:
@@ -176,6 +180,12 @@ def scaled(points, factor):
     return [(x, *(value * factor for value in rest)) for x, *rest in points]
 
 
+def as_multiples(points):
+    """The points from 100 peers on, as multiples of the one there."""
+    points = sorted(point for point in points if point[0] >= 100)
+    return scaled(points, 1 / points[0][1]) if points and points[0][0] == 100 and points[0][1] > 0 else []
+
+
 def pictures(reading, servers, many):
     three = [("floor", "C epoll"), ("echod", "echod, all on"), ("habit", "tokio textbook")]
 
@@ -204,6 +214,13 @@ def pictures(reading, servers, many):
     if memory:
         yield "memory-by-peers", chart.lines("Memory of the server's process for idle peers (PSS)", "peers", "MiB",
                                              memory, x_powers=False, y_from_zero=True)
+    growth = [("CPU per message", of_peers(reading, many, "echod", "ns")),
+              ("PSS per idle conversation", [memory_per_peer(reading, "echod", peers).point(peers)
+                                             for peers in (100, 1000, many) if memory_per_peer(reading, "echod", peers)])]
+    growth = [(name, as_multiples(points)) for name, points in growth]
+    if all(points for _, points in growth):
+        yield "growth", chart.lines("echod: the cost at so many peers, as a multiple of that at 100", "peers",
+                                    "× the cost at 100 peers", growth, y_from_zero=True)
     sizes = {"32B": 32, "50": 128, "1KiB": 1024, "16KiB": 16384}
     throughput = series(lambda name: [
         point for cell, size in sizes.items() if (figures := reading.samples(cell, name, "rate"))
@@ -230,6 +247,16 @@ def growth(reading, many):
                          "{:,.0f}".format(1e9 / ns.median), "{:,.0f}".format(per.median)))
     if not rows:
         return []
+    both = reading.of("instances", "rate", count=1), reading.of("instances", "rate", count=2)
+    measured = []
+    if all(both):
+        measured = table(("instances on one port", "messages per second", "µs of CPU per message", "p99 ms"),
+                         [(count, rate.show("%.0f"),
+                           scaled_show(reading.of("instances", "ns", count=count), 0.001),
+                           scaled_show(reading.of("instances", "p99", count=count), 0.001))
+                          for count, rate in enumerate(both, 1)])
+        measured += ["The second instance shares its core with the load, so this only shows that the port is shared "
+                     "and what a message costs then; that the sum does not double is the load's doing.", ""]
     return ["## How cost grows", "",
             *table(("peers", "µs of CPU per message", "messages per CPU second", "B of PSS per idle conversation"), rows),
             "A conversation costs what it costs, whatever the others do: the growth from the first row to the last is "
@@ -238,7 +265,51 @@ def growth(reading, many):
             "instances on one port (`ReusePort=`), which share nothing but the kernel, so their sum is calculated as "
             "instances × messages per CPU second, as long as the kernel's network stack and the peers have the other "
             "half of the cores: for the loopback, sending and receiving cost about the same on either side. The kernel "
-            "spreads connections over the instances by a hash, so none gets exactly its share.", ""]
+            "spreads connections over the instances by a hash, so none gets exactly its share.", "",
+            *calculated(reading), *measured]
+
+
+def calculated(reading):
+    """What larger machines would serve, at the cost that was measured at 1,000 peers."""
+    ns = reading.samples("1000", "echod", "ns")
+    if not ns:
+        return []
+    return table(("cores, half of them for echod", "instances", "messages per second, calculated"),
+                 [(cores, cores // 2, "{:,.0f}".format(cores // 2 * 1e9 / ns.median)) for cores in (2, 4, 8, 16, 64)])
+
+
+def scaled_show(figures, factor):
+    return Figures(value * factor for value in figures.values).show("%.2f")
+
+
+def is_worth_a_profile(reading, cell):
+    """The first bar's always is, and any that is missed so far."""
+    ratios = [(reading.ratios(cell.name, name, "ns"), bar) for name, bar in zip(cell.others, cell.bars)]
+    return cell.name == plan.CELLS[0].name or any(it and it.median > bar for it, bar in ratios)
+
+
+def profiles(reading, servers, many):
+    """Where the time goes: of the first bar, and of each that is missed."""
+    found = [e for e in reading.entries if e["kind"] == "profile"]
+    if not found:
+        return []
+    out = ["## Where the time goes", "",
+           "System calls of the whole process per answer, or per connection that was closed (strace, which slows the "
+           "server and so favours batches), and the functions with more than 1 % of its CPU time (perf; `[k]` is the "
+           "kernel): for the first bar, and for those that were missed at some time.", ""]
+    for cell in plan.CELLS:
+        some = [e for e in found if e["cell"] == cell.name]
+        names = sorted({call for e in some for call in e["calls"]},
+                       key=lambda call: -max(e["calls"].get(call, 0) for e in some))
+        if some:
+            out += ["### " + shown_of(cell, many), ""]
+        if names:
+            out += table(("calls", *(servers[e["server"]].shown for e in some)),
+                         [(call, *("%.2f" % e["calls"].get(call, 0) for e in some)) for call in names])
+        for e in some:
+            if e["shares"]:
+                out += [servers[e["server"]].shown + ":", "", "```text", *e["shares"], "```", ""]
+    return out
 
 
 def machine():
@@ -248,12 +319,40 @@ def machine():
     return "%s, kernel %s, %s" % (model, platform.release(), congestion)
 
 
+def commit():
+    said = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=plan.ROOT, capture_output=True, text=True)
+    return said.stdout.strip() or "this source"
+
+
 def stripped_size():
     where = plan.BUILD / "stripped"
     if not shutil.which("strip") or not plan.ECHOD.exists():
         return 0
     subprocess.run(["strip", "-o", where, plan.ECHOD], check=True)
     return where.stat().st_size
+
+
+def sandbox(reading):
+    settings = [e for e in reading.entries if e["kind"] == "setting"]
+    if not settings or not all(e["sandbox"] for e in settings):
+        return "Nothing here, or not all of it, ran in a sandbox."
+    return ("Sandbox: " + unit.SHOWN + ". Debian's programs run as they come, and the time from exec to the first "
+            "answer is taken outside, since a service manager has made the sandbox before it.")
+
+
+def write_page():
+    """The last report as the package's page, with its plots beside it; its path."""
+    folder = PAGE.with_suffix("")
+    folder.mkdir(parents=True, exist_ok=True)
+    text = (plan.BUILD / "report.md").read_text()
+    for old in folder.glob("*.svg"):
+        old.unlink()
+    for svg in sorted(plan.BUILD.glob("*.svg")):
+        if "(%s)" % svg.name in text:
+            (folder / svg.name).write_text(svg.read_text())
+            text = text.replace("(%s)" % svg.name, "(%s/%s)" % (folder.name, svg.name))
+    PAGE.write_text(text)
+    return PAGE
 
 
 def write(book, servers, many):
@@ -272,11 +371,14 @@ def write(book, servers, many):
         "# What an echo costs", "",
         "CPU time of the server, by the kernel's accounting, as a ratio to a bare epoll loop in C that was sampled "
         "within seconds before and after; medians, with the middle half of the samples and their number in brackets. "
-        "The server has one core, the load the other; every byte that comes back is compared. Nothing here ran in a "
-        "sandbox. Absolute times only show orders of magnitude.", "",
-        "Machine: %s. %d samples, of which %d were dropped because something else used more than %d %% of a core." % (
-            machine(), len(samples), dirty, 100 * measure.others_max), "",
+        "The server has one core, the load the other; every byte that comes back is compared. Absolute times only "
+        "show orders of magnitude.", "",
+        sandbox(reading), "",
+        "Taken on %s of %s by `tests/bench/run`. Machine: %s. %d samples, of which %d were dropped because something else used more than %d %% of a core." % (
+            time.strftime("%Y-%m-%d"), commit(), machine(), len(samples), dirty, 100 * measure.others_max), "",
         "## The bars", "",
+        "Met: the median is. Within its spread: the lower quartile is, and the median is at most 0.02 above. A bar that is "
+        "missed stays here; where the time goes stands at the end.", "",
         *table(("load", "server", "what", "bar", "median (quartiles, n)", "verdict"),
                [*bar_rows(reading, servers, many), *single_bar_rows(reading, many, stripped_size())]),
         "## All loads", "",
@@ -305,6 +407,7 @@ def write(book, servers, many):
                 if (m := memory_per_peer(reading, n, p))]),
         *growth(reading, many),
         "## Pictures", "", *drawn, "",
+        *profiles(reading, servers, many),
     ]
     failures = sorted({(e["cell"], e["why"]) for e in book.entries if e["kind"] == "failure"})
     if failures:
