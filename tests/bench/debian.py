@@ -94,9 +94,10 @@ def servers(port):
     names_of_hosts.write_text("passwd: files\ngroup: files\nservices: files\nprotocols: files\nhosts: files\n")
     alone = ("unshare", "--mount", "sh", "-c", NO_NAMES, str(names_of_hosts))
     at = "%s:%d" % (ADDRESS, port)
+    # Without -R the inetds end a service of more than 256 connections a minute.
     rows = [
         ("xinetd", "xinetd", ("xinetd",), ["-dontfork", "-f", str(xinetd)], ADDRESS + ":7"),
-        ("openbsd-inetd", "openbsd-inetd", ("inetd",), ["-i", "-R", "0", str(inetd)], ADDRESS + ":7"),
+        ("openbsd-inetd", "openbsd-inetd", ("inetd",), ["-i", "-R", "1000000", str(inetd)], ADDRESS + ":7"),
         ("inetutils-inetd", "inetutils-inetd", ("inetutils-inetd", "inetd"), ["-R", "1000000", str(inetd)],
          ADDRESS + ":7"),
         ("socat-pipe", "socat … PIPE", ("socat",),

@@ -154,6 +154,9 @@ def limit(busy, load):
 
 
 def debian_rows(reading, servers):
+    def missing(cell):
+        return "no answers" if any(e["kind"] == "failure" and e["cell"] == cell for e in reading.entries) else "–"
+
     names = [name for name in servers if servers[name].forks]
     for name in names:
         message = reading.ratios("debian-" + name, name, "ns")
@@ -161,9 +164,9 @@ def debian_rows(reading, servers):
         p99 = reading.samples("debian-" + name, name, "p99")
         memory = memory_per_peer(reading, name, 200)
         if message or connection or memory:
-            yield (servers[name].shown, message.show("%.1f") if message else "no answers",
+            yield (servers[name].shown, message.show("%.1f") if message else missing("debian-" + name),
                    "%.1f" % (p99.median / 1000) if p99 else "–",
-                   connection.show("%.1f") if connection else "no answers",
+                   connection.show("%.1f") if connection else missing("debian-churn-" + name),
                    "{:,.0f}".format(memory.median / 1024) if memory else "–")
 
 
