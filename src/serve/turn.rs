@@ -240,7 +240,7 @@ impl Talk {
         let farewell = echo::farewell(rule, self.terms.protocol, self.done.state);
         if farewell.is_empty() {
             let outcome = farewell.outcome();
-            self.done.messages += u64::from(outcome.messages);
+            self.done.messages = self.done.messages.wrapping_add(outcome.messages.into());
             let ended = outcome.state.ended();
             return Step::Over(if ended { Ending::ExitWord } else { Ending::EndOfFile });
         }
@@ -253,7 +253,8 @@ impl Talk {
         match give(line, &mut answer, skip) {
             Given::Whole(length) => {
                 self.done.given += length;
-                self.done.messages += u64::from(answer.outcome().messages);
+                let messages = answer.outcome().messages;
+                self.done.messages = self.done.messages.wrapping_add(messages.into());
                 Step::Over(Ending::EndOfFile)
             }
             Given::Short(skip) => Step::Short { skip },

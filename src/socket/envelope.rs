@@ -223,3 +223,42 @@ unsafe fn get<T: Copy>(data: &[u8]) -> Option<T> {
     // SAFETY: it is long enough.
     (data.len() >= size_of::<T>()).then(|| unsafe { data.as_ptr().cast::<T>().read_unaligned() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A message that says how many hops were left, and of itself that it has
+    /// this length.
+    fn hops(length: usize) -> Vec<u8> {
+        let mut message = length.to_ne_bytes().to_vec();
+        for word in [libc::IPPROTO_IP, libc::IP_TTL, 64, 0] {
+            message.extend(word.to_ne_bytes());
+        }
+        message
+    }
+
+    #[test]
+    fn what_the_kernel_says_is_read_message_by_message() {
+        let empty = [&16_usize.to_ne_bytes()[..], &[0; 8]].concat();
+        assert_eq!(Control::read(&hops(20)).hops, Some(64));
+        assert_eq!(Control::read(&hops(20)[..20]).hops, Some(64));
+        assert_eq!(Control::read(&[empty, hops(20)].concat()).hops, Some(64));
+        assert_eq!(Control::read(&[]), Control::default());
+    }
+
+    #[test]
+    fn a_length_that_the_kernel_cannot_have_written_ends_the_reading() {
+        for length in [0, 1, 15, 16, 19, 25, 4_096, usize::MAX - 16, usize::MAX] {
+            assert_eq!(Control::read(&hops(length)).hops, None, "{length}");
+            if length != 16 && length != 19 {
+                let control = [hops(length), hops(20)].concat();
+                let past = length == 25;
+                assert_eq!(Control::read(&control).hops.is_some(), past, "{length}");
+            }
+        }
+        for cut in 0..20 {
+            assert_eq!(Control::read(&hops(20)[..cut]), Control::default());
+        }
+    }
+}

@@ -330,6 +330,27 @@ fn more_unanswered_than_a_read_takes_is_a_contradiction() {
 }
 
 #[test]
+fn more_than_was_ever_taken_or_given_is_a_contradiction() {
+    let [rule, _] = rules();
+    let start = echo::State::START;
+    let open = Counters { taken: 3, given: 4, phase: Phase::Open };
+    // Each count would pass where it may wrap.
+    for (c0, w0) in [((1 << 48) - 1, 0), (0, u64::MAX), (0, 5)] {
+        let noted = Noted { c0, state: start, w0, slot: 0, messages: 0 };
+        let mut slot = vec![b'a'; SLOT_SIZE];
+        let verdict = verdict(&noted, &open, Protocol::Line, &rule, Some(&mut slot));
+        assert_eq!(verdict, Verdict::Contradiction, "{c0} {w0}");
+    }
+    let mut slot = vec![b'a'; SLOT_SIZE];
+    let mut answer = echo::answer(&rule, Protocol::Line, start, &mut slot, 1);
+    answer.by_ref().for_each(drop);
+    let state = answer.outcome().state.with_last();
+    let noted = Noted { c0: 3, state, w0: u64::MAX, slot: 0, messages: 0 };
+    let ended = Counters { taken: 3, given: 0, phase: Phase::PeerEnded };
+    assert_eq!(verdict(&noted, &ended, Protocol::Line, &rule, None), Verdict::Contradiction);
+}
+
+#[test]
 fn counts_go_on_after_they_wrapped() {
     let [rule, _] = rules();
     let record = Record::default();

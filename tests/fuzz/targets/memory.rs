@@ -6,7 +6,7 @@ use super::input::Input;
 use echod::conversation::{Counters, Phase, Refusal};
 use echod::echo::{self, Protocol, Rule};
 use echod::keep::{
-    Done, Memory, MemoryError, Noted, RULES, SLOT_SIZE, SLOTS, Terms, Verdict, verdict,
+    Done, Memory, MemoryError, Noted, RULES, SLOT_SIZE, SLOTS, Slot, Terms, Verdict, verdict,
 };
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fstat, ftruncate, memfd_create};
 use rustix::io::{dup, pread, pwrite};
@@ -153,9 +153,9 @@ fn judge(memory: &mut Memory, number: u32, input: &mut Input, file: &OwnedFd) {
     if let Some(bytes) = &bytes {
         assert!(*bytes == read(file, SLOTS_AT + u64::from(noted.slot) * SLOT, 300));
     }
-    let said = verdict(&noted, &counters, protocol, &rule, slot.as_mut().map(|slot| slot.bytes()));
+    let said = verdict(&noted, &counters, protocol, &rule, slot.as_mut().map(Slot::bytes));
     let case = Case { noted, counters, protocol, rule: &rule, unanswered };
-    case.bears_out(said, slot.as_mut().map(|slot| slot.bytes()));
+    case.bears_out(said, slot.as_mut().map(Slot::bytes));
     match (said, slot) {
         (Verdict::Resume { .. }, _) | (_, None) => {}
         (_, Some(slot)) => memory.free_slot(slot),
@@ -224,9 +224,9 @@ impl Case<'_> {
                 assert!(Some(said) == skip && owed > skip);
             }
             Verdict::Contradiction => {
-                let owes = self.unanswered > 0 || state.last();
+                let is_due = self.unanswered > 0 || state.last();
                 let gave_it = skip.is_some_and(|skip| owed.is_some_and(|owed| skip <= owed));
-                assert!(owed.is_none() || owes && !gave_it, "{noted:?} and {counters:?} agree");
+                assert!(owed.is_none() || is_due && !gave_it, "{noted:?} and {counters:?} agree");
             }
         }
     }
