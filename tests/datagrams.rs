@@ -98,7 +98,8 @@ fn says_asked(socket: &UdpSocket) -> bool {
     };
     let place = (&raw mut said).cast();
     // SAFETY: four bytes at most are written.
-    let result = unsafe { libc::getsockopt(socket.as_raw_fd(), level, option, place, &mut length) };
+    let result =
+        unsafe { libc::getsockopt(socket.as_raw_fd(), level, option, place, &raw mut length) };
     assert_eq!((result, length), (0, 4));
     said != 0
 }
