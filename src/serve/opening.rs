@@ -11,6 +11,7 @@ use super::desk;
 use super::desk::{Desk, Signs, boot_time};
 use crate::config::Config;
 use crate::conversation::{Counters, Id, Phase};
+use crate::echo::Rule;
 use crate::endpoint::Transport;
 use crate::keep::{Memory, Noted, RECORDS, RULES, RuleIndex, SLOTS, Slot};
 use crate::report::{self, Adopted};
@@ -84,10 +85,7 @@ pub fn open_desk(opening: Opening, config: &Config) -> Opened {
         }
     }
     let kept = memory.keep_rule(&config.rule, in_use);
-    let mut rules = [const { None }; RULES];
-    for (number, rule) in (0..).zip(&mut rules) {
-        *rule = memory.rule(number);
-    }
+    let rules = all_rules(&memory);
     let mut desk = Desk {
         hot: None,
         memory,
@@ -264,6 +262,14 @@ impl Desk {
 fn needs_slot(find: &Find, noted: &Noted) -> bool {
     let is_farewell = noted.state.last() && find.counters.phase == Phase::PeerEnded;
     noted.unanswered(find.counters.taken) > 0 || (is_farewell && socket::is_metered(find.transport))
+}
+
+fn all_rules(memory: &Memory) -> [Option<Rule>; RULES] {
+    let mut rules = [const { None }; RULES];
+    for (number, rule) in (0..).zip(&mut rules) {
+        *rule = memory.rule(number);
+    }
+    rules
 }
 
 fn rules_in_use(memory: &Memory, finds: &[Find]) -> [bool; RULES] {

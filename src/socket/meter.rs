@@ -194,7 +194,7 @@ impl Meter {
         unsafe { self.cell.as_ref() }
     }
 
-    fn last(&self) -> usize {
+    fn last(self) -> usize {
         usize::from(self.cell().last.load(Ordering::Acquire) == 1)
     }
 
