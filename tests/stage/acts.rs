@@ -23,6 +23,7 @@ pub const ACTS: &[Act] = &[
     Act { name: "a message", protocol: Protocol::Reply, small: false, does: message },
     Act { name: "a message", protocol: Protocol::Line, small: false, does: message },
     Act { name: "many lines", protocol: Protocol::Line, small: false, does: many_lines },
+    Act { name: "wide lines", protocol: Protocol::Line, small: false, does: wide_lines },
     Act { name: "half a line", protocol: Protocol::Line, small: false, does: half_a_line },
     Act { name: "a long message", protocol: Protocol::Rfc862, small: true, does: long_message },
     Act { name: "a long message", protocol: Protocol::Reply, small: true, does: long_message },
@@ -59,6 +60,15 @@ pub fn many_lines(talker: &mut Talker) {
     let line = many("x", 20);
     let words = many(&format!("{line}\n"), 400);
     let answer = many(&format!("{line}{SUFFIX}\n"), 400);
+    talker.say(words.as_bytes(), answer.as_bytes());
+}
+
+/// Lines of which each is given as it lies there, beside its suffix: only short
+/// ones are copied together.
+fn wide_lines(talker: &mut Talker) {
+    let line = many("x", 2_000);
+    let words = many(&format!("{line}\n"), 3);
+    let answer = many(&format!("{line}{SUFFIX}\n"), 3);
     talker.say(words.as_bytes(), answer.as_bytes());
 }
 
