@@ -2,9 +2,9 @@
 //! lives, judges every conversation as the next daemon will, and counts in which
 //! row of the table of crash points it was.
 
-use echod::conversation::Phase;
+use echod::conversation::{Counters, Phase};
 use echod::echo::Protocol;
-use echod::keep::{Memory, RECORDS, Verdict, verdict};
+use echod::keep::{Memory, Noted, RECORDS, Verdict, verdict};
 use echod::serve::{Counted, count};
 use echod::socket::Meters;
 use echod::systemd::{MEMORY_NAME, peek};
@@ -199,7 +199,13 @@ fn judge(
     found.strikes = record.strikes();
     (found.unanswered, found.slot) = (unanswered, noted.slot);
     found.account = format!("{judged:?} of {noted:?} with {counters:?}, in turn {in_turn}");
-    found.row = match judged {
+    found.row = row(&judged, &noted, &counters, in_turn);
+    found
+}
+
+/// Where in the table of a dead process's traces that is.
+fn row(judged: &Verdict, noted: &Noted, counters: &Counters, in_turn: bool) -> Row {
+    match judged {
         Verdict::Idle if noted.w0 != counters.given => Row::HalfNoted,
         Verdict::Idle if counters.phase == Phase::PeerEnded => Row::EndOfFile,
         Verdict::Idle => Row::Idle,
@@ -213,6 +219,5 @@ fn judge(
         Verdict::Finish => Row::FarewellGiven,
         Verdict::Gone => Row::Gone,
         Verdict::Contradiction => Row::Contradiction,
-    };
-    found
+    }
 }
