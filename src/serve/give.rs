@@ -114,11 +114,12 @@ mod tests {
     use std::sync::Arc;
 
     /// What is given for this input, call by call.
-    fn calls(input: &str) -> Vec<String> {
+    async fn calls(input: &str) -> Vec<String> {
         let flags = SocketFlags::NONBLOCK;
         let (ours, peer) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
         let watch = Watch::connection(Arc::new(ours)).unwrap();
+        watch.writable().await;
         let rule = Rule::new(b"-S", b"", 65_536).unwrap();
         let mut buffer = vec![0; echo::BUFFER_SIZE];
         buffer[..input.len()].copy_from_slice(input.as_bytes());
@@ -140,16 +141,16 @@ mod tests {
 
     #[tokio::test]
     async fn short_lines_are_given_together() {
-        assert_eq!(calls(&"hello\n".repeat(900)).len(), 1);
-        assert_eq!(calls(&"hello\n".repeat(1_800)).len(), 2);
+        assert_eq!(calls(&"hello\n".repeat(900)).await.len(), 1);
+        assert_eq!(calls(&"hello\n".repeat(1_800)).await.len(), 2);
     }
 
     #[tokio::test]
     async fn long_lines_are_given_as_they_lie_and_in_their_order() {
         let long = "x".repeat(SHORT + 1) + "\n";
-        assert_eq!(calls(&long).len(), 1);
-        assert_eq!(calls(&long.repeat(20)).len(), 1);
-        assert_eq!(calls(&format!("a\nb\n{long}c\n")).len(), 2);
-        assert_eq!(calls(&format!("{long}a\nb\n")).len(), 1);
+        assert_eq!(calls(&long).await.len(), 1);
+        assert_eq!(calls(&long.repeat(20)).await.len(), 1);
+        assert_eq!(calls(&format!("a\nb\n{long}c\n")).await.len(), 2);
+        assert_eq!(calls(&format!("{long}a\nb\n")).await.len(), 1);
     }
 }
