@@ -163,11 +163,11 @@ impl Place {
 
     /// The next takes it, if it is time.
     fn take_again(&mut self, plan: &Plan, break_up: bool, now: Instant, random: &mut Random) {
-        if let Self::Free { until } = self
-            && *until <= now
-            && !break_up
-            && let Ok(peer) = Peer::connect(plan.clone(), random.next())
-        {
+        let Self::Free { until } = self else { return };
+        if *until > now || break_up {
+            return;
+        }
+        if let Ok(peer) = Peer::connect(plan.clone(), random.next()) {
             *self = Self::Taken(Box::new(peer));
         }
     }

@@ -232,13 +232,13 @@ impl Peer {
             self.is_breaking_up = true;
             self.hurry();
         }
-        if let Goodbye::Vanish = self.plan.goodbye
-            && !break_up
-        {
+        if matches!(self.plan.goodbye, Goodbye::Vanish) && !break_up {
             return self.vanish(seen);
         }
-        if ears && let Some(fate) = self.listen(seen) {
-            return fate;
+        if ears {
+            if let Some(fate) = self.listen(seen) {
+                return fate;
+            }
         }
         if mouth && !self.is_ending {
             self.talk(seen);
@@ -315,11 +315,11 @@ impl Peer {
 
     /// What is owed now is to be had soon.
     fn hurry(&mut self) {
-        if let Load::Slow { bite, rest, .. } = &mut self.plan.load
-            && self.is_breaking_up
-        {
-            (*bite, *rest) = (65_536, Duration::ZERO);
-            let _ = sockopt::set_socket_recv_buffer_size(&self.stream, 1 << 20);
+        if let Load::Slow { bite, rest, .. } = &mut self.plan.load {
+            if self.is_breaking_up {
+                (*bite, *rest) = (65_536, Duration::ZERO);
+                let _ = sockopt::set_socket_recv_buffer_size(&self.stream, 1 << 20);
+            }
         }
         self.silent_until = None;
     }
@@ -357,15 +357,14 @@ impl Peer {
     }
 
     fn talk(&mut self, seen: &mut Seen) {
-        if let Load::Turns { most } = self.plan.load
-            && self.said == self.until
-            && self.is_answered()
-        {
-            self.until = self.said + 1 + self.random.below(most);
-            if self.plan.protocol == Protocol::Line {
-                self.until = self.next_line(self.until);
+        if let Load::Turns { most } = self.plan.load {
+            if self.said == self.until && self.is_answered() {
+                self.until = self.said + 1 + self.random.below(most);
+                if self.plan.protocol == Protocol::Line {
+                    self.until = self.next_line(self.until);
+                }
+                seen.messages += 1;
             }
-            seen.messages += 1;
         }
         while self.room() > 0 {
             let piece = self.text.said_at(self.said);
@@ -378,7 +377,7 @@ impl Peer {
                 }
                 _ => most = most.min(usize::try_from(1 + self.random.below(100_000)).expect("it")),
             }
-            if let Goodbye::Exit { .. } = self.plan.goodbye
+            if matches!(self.plan.goodbye, Goodbye::Exit { .. })
                 && self.plan.protocol == Protocol::Line
             {
                 // It can end at the start of a line only.
@@ -458,12 +457,12 @@ impl Peer {
     }
 
     fn broken(&mut self, error: &dyn fmt::Display, seen: &mut Seen) -> Fate {
-        if let Load::Deaf { stall } = self.plan.load
-            && self.broken == Some(ErrorKind::ConnectionReset)
-            && self.connected.elapsed() >= stall
-        {
-            seen.stalled += 1;
-            return Fate::Over;
+        if let Load::Deaf { stall } = self.plan.load {
+            if self.broken == Some(ErrorKind::ConnectionReset) && self.connected.elapsed() >= stall
+            {
+                seen.stalled += 1;
+                return Fate::Over;
+            }
         }
         if self.heard == self.began.1 && self.message == 0 && self.suffix == 0 {
             seen.gaps += 1;
@@ -572,9 +571,7 @@ impl Peer {
     fn end_message(&mut self, seen: &mut Seen) {
         (self.message, self.suffix) = (0, 0);
         self.suffixes += 1;
-        if let Load::Turns { .. } = self.plan.load
-            && self.heard != self.until
-        {
+        if matches!(self.plan.load, Load::Turns { .. }) && self.heard != self.until {
             seen.splits += 1;
         }
     }
