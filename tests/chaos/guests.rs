@@ -7,9 +7,11 @@ use std::time::Duration;
 
 const KIB: u64 = 1 << 10;
 
-/// `--stall-timeout`: longer than a slow reader needs for an answer on a busy
-/// machine, and short enough for a minute to see it pass.
-pub(crate) const STALL: Duration = Duration::from_secs(10);
+/// `--stall-timeout`: longer than a slow reader needs for an answer, and short
+/// enough for a minute to see it pass. A receive buffer of 2 KiB is often smaller
+/// than what waits to be sent, and then the kernel gives some of it only when its
+/// probe timer goes off: no more than 2 KiB a second were seen.
+pub(crate) const STALL: Duration = Duration::from_secs(30);
 
 /// Everybody, in all three protocols.
 pub(crate) fn plans(scene: &mut Scene) -> Vec<Plan> {
