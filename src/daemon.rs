@@ -46,6 +46,7 @@ pub fn live(beginning: Beginning) -> Result<(), Failure> {
     let store = if served.is_alone() { None } else { open() };
     let wanted = config.limits.connections;
     config.limits.connections = allowed(wanted, memory.file(), descriptors, store.is_some());
+    find_room(memory.file()).map_err(Failure::Runtime)?;
     let opening = Opening { memory, store, bags: hand.bags };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
@@ -150,6 +151,15 @@ fn raise_descriptor_limit() -> u64 {
         Err(_) => limit.current,
     };
     limit.unwrap_or(u64::MAX)
+}
+
+/// Whether the runtime will have its descriptors. It panics for want of one for
+/// its signals, and what is wrong is to be said in a line.
+fn find_room(any: BorrowedFd<'_>) -> io::Result<()> {
+    // Events, a call to wake up, and for the signals a pair and a copy.
+    const RUNTIME: usize = 5;
+    let copies: io::Result<Vec<_>> = (0..RUNTIME).map(|_| any.try_clone_to_owned()).collect();
+    copies.map(drop)
 }
 
 /// As many conversations as the descriptor limit allows: each has one, and with

@@ -40,3 +40,20 @@ fn the_exit_word_ends_the_process_too() {
     drop(peer);
     assert_eq!(manager.wait_exit().code(), Some(0));
 }
+
+#[test]
+fn with_too_few_descriptors_the_process_says_so() {
+    let mut ends = std::collections::BTreeMap::<String, u32>::new();
+    // A shell that has fewer cannot start anything, and 24 are enough.
+    for most in 6..=24 {
+        let (peer, mut manager) = accepted("connection");
+        manager.descriptors_max(most);
+        manager.start(&["--protocol=rfc862"], &[]);
+        peer.shutdown(Shutdown::Write).expect("loopback works");
+        let end = manager.wait_exit();
+        assert!(matches!(end.code(), Some(0 | 71)), "with {most} descriptors: {end:?}");
+        *ends.entry(end.to_string()).or_default() += 1;
+    }
+    println!("{ends:?}");
+    assert_eq!(ends.len(), 2, "{ends:?}");
+}
