@@ -3,8 +3,9 @@
  *
  *   confine COMMAND...
  *
- * What is allowed comes from systemd/echo.service by way of unit.h, which
- * tests/bench/unit.py writes. The order is the manager's: namespaces, limits, user
+ * The calls that are allowed and the descriptor limit come from systemd/echo.service
+ * by way of unit.h, which tests/bench/unit.py writes; the rest of the unit is said
+ * again here, and has to be changed here as well. The order is the manager's: namespaces, limits, user
  * and capabilities, no new privileges, and the filters last.
  */
 #define _GNU_SOURCE

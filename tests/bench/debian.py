@@ -94,7 +94,8 @@ def servers(port):
     names_of_hosts.write_text("passwd: files\ngroup: files\nservices: files\nprotocols: files\nhosts: files\n")
     alone = ("unshare", "--mount", "sh", "-c", NO_NAMES, str(names_of_hosts))
     at = "%s:%d" % (ADDRESS, port)
-    # Without -R the inetds end a service of more than 256 connections a minute.
+    # By default inetd(8) ends a service of more than so many connections a minute;
+    # with -R 0 openbsd-inetd refused them as well.
     rows = [
         ("xinetd", "xinetd", ("xinetd",), ["-dontfork", "-f", str(xinetd)], ADDRESS + ":7"),
         ("openbsd-inetd", "openbsd-inetd", ("inetd",), ["-i", "-R", "1000000", str(inetd)], ADDRESS + ":7"),
