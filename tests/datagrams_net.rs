@@ -7,6 +7,7 @@ mod support;
 
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, ipproto, sockopt};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
+use std::ops::RangeInclusive;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::process::Command;
 use std::time::Instant;
@@ -65,9 +66,24 @@ fn ip(line: &str) {
     assert!(status.success(), "ip {line}");
 }
 
+/// The source ports that are forged.
+const FORGED: RangeInclusive<u16> = 40_000..=40_002;
+
+/// A socket with a port of the kernel's choice that nobody forges.
+fn bind_apart(own: IpAddr) -> UdpSocket {
+    let mut taken = Vec::new();
+    loop {
+        let socket = UdpSocket::bind((own, 0)).unwrap();
+        if !FORGED.contains(&socket.local_addr().unwrap().port()) {
+            return socket;
+        }
+        taken.push(socket);
+    }
+}
+
 fn client(own: &str, server: (IpAddr, u16)) -> UdpSocket {
     let own: IpAddr = own.parse().unwrap();
-    let socket = UdpSocket::bind((own, 0)).unwrap();
+    let socket = bind_apart(own);
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket.connect(server).unwrap();
     socket
@@ -196,7 +212,11 @@ impl Forger {
 }
 
 fn serve(name: &str, port: u16, arguments: &[&str]) -> (Manager, SocketAddrV4) {
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).unwrap();
+    let any = Ipv4Addr::UNSPECIFIED;
+    let socket = match port {
+        0 => bind_apart(any.into()),
+        port => UdpSocket::bind((any, port)).unwrap(),
+    };
     let address = SocketAddrV4::new(
         Ipv4Addr::new(192, 0, 2, 1),
         port.max(socket.local_addr().unwrap().port()),

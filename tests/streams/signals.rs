@@ -1,9 +1,8 @@
 //! Leaving without a manager that keeps anything.
 
+use crate::slow::owed;
 use crate::support::daemon::Daemon;
-use crate::support::peer::{
-    End, ask, connect, connect_narrow, echo, rest, unread_by_daemon, wait_for,
-};
+use crate::support::peer::{End, ask, connect, echo, rest};
 use rustix::process::Signal;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -56,15 +55,6 @@ fn nobody_begins_any_more_once_it_leaves() {
     drop(stream);
     assert_eq!(daemon.wait_exit().0.code(), Some(0));
     assert!(TcpStream::connect(address).is_err());
-}
-
-/// A peer with an answer that the kernel has no room for, of whose bytes not one
-/// is unread: the kernel itself would make a close of that one a reset.
-fn owed(daemon: &Daemon) -> TcpStream {
-    let mut stream = connect_narrow(daemon.address());
-    stream.write_all(&vec![b'\n'; 60_000]).unwrap();
-    wait_for("the daemon to read", || (unread_by_daemon(&stream) == Some(0)).then_some(()));
-    stream
 }
 
 /// One whose answers are long.

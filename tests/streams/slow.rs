@@ -4,6 +4,7 @@ use crate::support::daemon::Daemon;
 use crate::support::peer::{
     End, connect, connect_narrow, echo, half_close, memory, rest, stuff, unread_by_daemon, wait_for,
 };
+use rustix::process::Signal;
 use std::io::Write as _;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 const FLOOD: usize = 16 << 20;
 
 /// So many line ends that the answer is far more than the kernel holds, and so
-/// few that they are read at once: nothing is left unread then.
+/// few that one read takes them all.
 const LINE_ENDS: usize = 60_000;
 
 fn speaking_long_lines(arguments: &[&str]) -> Daemon {
@@ -20,11 +21,18 @@ fn speaking_long_lines(arguments: &[&str]) -> Daemon {
     Daemon::speaking("line", &[&[&suffix[..]], arguments].concat())
 }
 
-/// A peer that is owed an answer, and has nothing more to say.
-fn owed(daemon: &Daemon) -> TcpStream {
+/// A peer that is owed an answer, which the kernel has no room for, and has nothing
+/// more to say; not one byte of it is unread.
+pub(crate) fn owed(daemon: &Daemon) -> TcpStream {
     let mut stream = connect_narrow(daemon.address());
+    // All of it is there before the daemon reads: while an answer is owed it would
+    // not read the rest.
+    daemon.signal(Signal::STOP);
     stream.write_all(&vec![b'\n'; LINE_ENDS]).unwrap();
-    wait_for("the daemon to read", || (unread_by_daemon(&stream) == Some(0)).then_some(()));
+    let unread = |wanted: usize| (unread_by_daemon(&stream) == Some(wanted as u64)).then_some(());
+    wait_for("all of it to arrive", || unread(LINE_ENDS));
+    daemon.signal(Signal::CONT);
+    wait_for("the daemon to read", || unread(0));
     stream
 }
 
