@@ -243,6 +243,25 @@ fn is_send(call: i64) -> bool {
     matches!(call, libc::SYS_sendto | libc::SYS_sendmsg | libc::SYS_sendmmsg)
 }
 
+/// Lets the daemon go on until it has stored so many words and one more; false if
+/// it slept, and the peer had all it was owed, before.
+fn walk_to_store(stage: &mut Stage, number: u64, talker: &mut Talker) -> bool {
+    let watch = stage.watch();
+    let (count, before) = (Cell::new(0), RefCell::new(watch.look()));
+    let asleep = stage.tracee().sleep();
+    stage.tracee().walk(
+        Pace::OneInstruction,
+        || asleep.is_there() && talker.is_content(),
+        |_| {
+            let now = watch.look();
+            let changed = now != *before.borrow();
+            *before.borrow_mut() = now;
+            count.set(count.get() + u64::from(changed));
+            count.get() > number
+        },
+    )
+}
+
 /// Kills behind each store into the memory file that an act makes the daemon do:
 /// what lies between two stores or calls leaves nothing behind.
 fn step_through_stores(stage: &mut Stage, act: &Act) -> u64 {
@@ -252,22 +271,7 @@ fn step_through_stores(stage: &mut Stage, act: &Act) -> u64 {
         stage.run(act.name, || talker.is_content());
         stage.tracee().interrupt();
         (act.does)(&mut talker);
-        let watch = stage.watch();
-        let (count, before) = (Cell::new(0), RefCell::new(watch.look()));
-        let asleep = stage.tracee().sleep();
-        let is_here = stage.tracee().walk(
-            Pace::OneInstruction,
-            || asleep.is_there() && talker.is_content(),
-            |_| {
-                let now = watch.look();
-                if now == *before.borrow() {
-                    return false;
-                }
-                *before.borrow_mut() = now;
-                count.set(count.get() + 1);
-                count.get() > number
-            },
-        );
+        let is_here = walk_to_store(stage, number, &mut talker);
         if !is_here {
             stage.run(act.name, || talker.is_content());
             return number;
@@ -323,20 +327,7 @@ fn what_a_meter_says_of_long_ago_is_not_believed() {
 
         stage.tracee().interrupt();
         talker.say_message("hello");
-        let watch = stage.watch();
-        let (count, before) = (Cell::new(0), RefCell::new(watch.look()));
-        let asleep = stage.tracee().sleep();
-        let is_here = stage.tracee().walk(
-            Pace::OneInstruction,
-            || asleep.is_there() && talker.is_content(),
-            |_| {
-                let now = watch.look();
-                let changed = now != *before.borrow();
-                *before.borrow_mut() = now;
-                count.set(count.get() + u64::from(changed));
-                count.get() > number
-            },
-        );
+        let is_here = walk_to_store(&mut stage, number, &mut talker);
         if is_here {
             stage.kill();
         }
