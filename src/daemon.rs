@@ -99,6 +99,7 @@ async fn run(
     }
     let mut vital = JoinSet::new();
     vital.spawn(serve::keep_order());
+    vital.spawn(serve::keep_time());
     vital.spawn(vital::tell_status(manager.clone()));
     vital.spawn(vital::show_life(manager.clone()));
     let connections = config.limits.connections.get();

@@ -12,7 +12,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Answer, Outcome, answer, answer_len, farewell, read_max};
+pub use answer::{Answer, Outcome, answer, answer_len, farewell, read_max, whole_answer};
 pub use datagram::{Insertion, TooLong, answer_datagram, says_exit};
 pub use rule::{Rule, RuleError};
 pub use state::State;

@@ -7,6 +7,7 @@
 mod accept;
 mod admission;
 mod adoption;
+mod alarms;
 mod buckets;
 mod converse;
 mod counting;
@@ -25,6 +26,7 @@ mod turn;
 
 pub use accept::{Connection, Listener, accept_all, all_over, begin};
 pub use admission::Places;
+pub use alarms::keep_time;
 pub use counting::{Counted, count};
 pub use crowd::keep_order;
 pub use datagrams::{Mailbox, Post, answer_all};

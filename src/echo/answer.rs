@@ -47,16 +47,33 @@ pub fn answer<'a>(
     buffer: &'a mut [u8],
     taken: usize,
 ) -> Answer<'a> {
+    if protocol != Protocol::Line || taken == 0 || state.ended() || state.last() {
+        let (piece, outcome) = whole_answer(rule, protocol, state, buffer, taken);
+        return Answer::whole(piece, outcome);
+    }
+    let place = Place::from_code(state.code()).expect("the state is valid");
+    Answer::walk(Walk::new(rule, place, &buffer[..taken]))
+}
+
+/// The same where an answer is one piece or none, as in every protocol but `line`;
+/// most answers are given by this, and nothing is made that could hold more.
+///
+/// # Panics
+/// As [`answer`], and if there is an answer in `line`.
+pub fn whole_answer<'a>(
+    rule: &Rule,
+    protocol: Protocol,
+    state: State,
+    buffer: &'a mut [u8],
+    taken: usize,
+) -> (&'a [u8], Outcome) {
     if taken == 0 || state.ended() || state.last() {
-        return Answer::whole(b"", Outcome { state, messages: 0 });
+        return (b"", Outcome { state, messages: 0 });
     }
     match protocol {
         Protocol::Reply => reply(rule, state, buffer, taken),
-        Protocol::Line => {
-            let place = Place::from_code(state.code()).expect("the state is valid");
-            Answer::walk(Walk::new(rule, place, &buffer[..taken]))
-        }
-        Protocol::Rfc862 => Answer::whole(&buffer[..taken], Outcome { state, messages: 0 }),
+        Protocol::Rfc862 => (&buffer[..taken], Outcome { state, messages: 0 }),
+        Protocol::Line => panic!("an answer in `line` has pieces"),
     }
 }
 
@@ -88,17 +105,17 @@ pub fn answer_len(
     answer(rule, protocol, state, buffer, taken).map(|piece| piece.len() as u64).sum()
 }
 
-fn reply<'a>(rule: &'a Rule, state: State, buffer: &'a mut [u8], taken: usize) -> Answer<'a> {
+fn reply<'a>(rule: &Rule, state: State, buffer: &'a mut [u8], taken: usize) -> (&'a [u8], Outcome) {
     let word = rule.exit_word();
     let is_exit = state == State::START && !word.is_empty() && buffer[..taken].starts_with(word);
     if is_exit {
-        return Answer::whole(b"", Outcome { state: State::ENDED, messages: 0 });
+        return (b"", Outcome { state: State::ENDED, messages: 0 });
     }
     let suffix = rule.suffix();
     let end = taken + suffix.len();
     buffer[taken..end].copy_from_slice(suffix);
     let state = if taken == rule.message_max() { State::CONTINUED } else { State::START };
-    Answer::whole(&buffer[..end], Outcome { state, messages: 1 })
+    (&buffer[..end], Outcome { state, messages: 1 })
 }
 
 impl<'a> Answer<'a> {

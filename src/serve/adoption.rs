@@ -2,7 +2,7 @@
 //! verdict is [`keep`](crate::keep)'s; here it is obeyed.
 
 use super::converse;
-use super::desk::{Desk, Due, Owed, Parties, Talk, boot_time, source};
+use super::desk::{Desk, Due, Owed, Rare, Talk, boot_time, source};
 use super::opening::Find;
 use crate::conversation::{Counters, Ending, Phase};
 use crate::echo::Protocol;
@@ -139,12 +139,13 @@ impl Desk {
             return false;
         };
         let (now, fd) = (Instant::now(), stream.as_fd());
-        let parties = Parties { local: socket::local(fd), peer: socket::peer(fd) };
+        let (local, peer) = (socket::local(fd), socket::peer(fd));
         let quiet = socket::idle_time(fd).unwrap_or_default();
         let age = Duration::from_nanos(boot_time().saturating_sub(terms.born));
         let lifetime = self.patience.lifetime();
         let recorded = self.memory.record(number).is_recorded();
-        self.places.resume(source(&parties.peer));
+        let recording = if recorded { Recording::Single } else { Recording::Summed };
+        self.places.resume(source(&peer));
         let suspected = self.memory.header().turn() == Some(number);
         let (done, owed, ending) = match going_on {
             GoingOn::Idle(done) => (done, None, None),
@@ -162,29 +163,26 @@ impl Desk {
                 (done, None, Some(ending))
             }
         };
-        let task = match ending {
+        let task = Some(match ending {
             None => tokio::spawn(converse::converse(watch, number)),
             Some(ending) => tokio::spawn(converse::finish(watch, number, ending)),
-        };
+        });
         if self.talks.len() <= number as usize {
             self.talks.resize_with(number as usize + 1, || None);
             self.memory.header().reach(number);
         }
         self.talks[number as usize] = Some(Talk {
             stream,
-            id,
+            rare: Box::new(Rare { id, local, peer, bag: Some(bag), recording, task }),
             transport,
-            parties: Box::new(parties),
             terms,
             done,
             owed,
             heard: now.checked_sub(quiet).unwrap_or(now),
             until: lifetime.map(|lifetime| now + lifetime.saturating_sub(age)),
-            bag: Some(bag),
-            recording: if recorded { Recording::Single } else { Recording::Summed },
+            alarm: None,
             ending: None,
             parting: ending.is_some(),
-            task: Some(task),
         });
         true
     }

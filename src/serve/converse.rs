@@ -8,33 +8,31 @@ use crate::conversation::Ending;
 use crate::endpoint::Transport;
 use crate::socket::{self, Watch};
 use std::future::poll_fn;
+use std::ops::ControlFlow;
 use std::os::fd::AsFd;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::Poll;
 use std::time::Duration;
-use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 /// What a conversation waits for, and how long at most.
-pub(super) enum Want {
-    /// Input, or the end of file.
-    Input(Option<Instant>),
-    /// That the peer takes more of its answer.
-    Room(Instant),
-    /// That there is a slot to read into.
-    Place(Option<Instant>),
-    /// Nothing more: its time is up, however much there is to read.
-    Nothing,
+pub(super) struct Want {
+    what: What,
+    deadline: Option<Instant>,
+    /// Whether it will be woken by its deadline.
+    is_set: bool,
 }
 
-impl Want {
-    fn deadline(&self) -> Option<Instant> {
-        match *self {
-            Self::Input(deadline) | Self::Place(deadline) => deadline,
-            Self::Room(deadline) => Some(deadline),
-            Self::Nothing => None,
-        }
-    }
+enum What {
+    /// Input, or the end of file.
+    Input,
+    /// That the peer takes more of its answer.
+    Room,
+    /// That there is a slot to read into.
+    Place,
+    /// Nothing more: its time is up, however much there is to read.
+    Nothing,
 }
 
 /// How waiting came out.
@@ -47,22 +45,14 @@ pub(super) enum Event {
 
 /// Drives one conversation to its end.
 pub(super) async fn converse(watch: Watch, number: u32) {
-    let mut alarm = Alarm::default();
+    let mut want = with(|desk| desk.want(number));
     let ending = loop {
-        let want = if alarm.may_have_rung() {
-            with(|desk| desk.want_if_in_time(number))
-        } else {
-            with(|desk| desk.want(number))
-        };
-        let turn = match wait(&watch, &mut alarm, want).await {
-            Event::Ready => with(|desk| desk.turn(&watch, number)),
-            Event::Late => with(|desk| desk.lateness(number)),
-        };
-        if let Turn::Over(ending) = turn {
-            break ending;
+        let event = wait(&watch, number, want).await;
+        match with(|desk| desk.proceed(&watch, number, &event)) {
+            ControlFlow::Continue(next) => want = next,
+            ControlFlow::Break(ending) => break ending,
         }
     };
-    drop(alarm);
     // Apart, like all that is rare: a conversation carries its whole future along
     // from the beginning, and most of the time it only waits.
     let ending = Box::pin(see_off(&watch, number, ending)).await;
@@ -81,21 +71,23 @@ pub(super) async fn finish(watch: Watch, number: u32, ending: Ending) {
 
 /// Waits for what is wanted. Not an `async fn`, whose future would hold the same
 /// things several times.
-fn wait(watch: &Watch, alarm: &mut Alarm, want: Want) -> impl Future<Output = Event> {
+fn wait(watch: &Watch, number: u32, mut want: Want) -> impl Future<Output = Event> {
     let mut place = None;
-    // What wakes the task later may be the timer; now it was not.
-    let mut may_have_rung = want.deadline().is_some_and(|deadline| alarm.must_be_set(deadline));
     poll_fn(move |context| {
-        let ready = match want {
-            Want::Input(_) => watch.poll_readable(context),
-            Want::Room(_) => watch.poll_writable(context),
-            Want::Place(_) => place.get_or_insert_with(|| Box::pin(slot())).as_mut().poll(context),
-            Want::Nothing => return Poll::Ready(Event::Late),
+        let ready = match want.what {
+            What::Input => watch.poll_readable(context),
+            What::Room => watch.poll_writable(context),
+            What::Place => place.get_or_insert_with(|| Box::pin(slot())).as_mut().poll(context),
+            What::Nothing => return Poll::Ready(Event::Late),
         };
-        match want.deadline() {
-            _ if ready.is_ready() => Poll::Ready(Event::Ready),
-            Some(deadline) if std::mem::replace(&mut may_have_rung, true) => {
-                alarm.rings(deadline, context).map(|()| Event::Late)
+        if ready.is_ready() {
+            return Poll::Ready(Event::Ready);
+        }
+        match want.deadline {
+            // What wakes the task later may be the alarm; now it was not.
+            Some(deadline) if !std::mem::take(&mut want.is_set) => {
+                let is_late = with(|desk| desk.is_late(number, deadline, context.waker()));
+                if is_late { Poll::Ready(Event::Late) } else { Poll::Pending }
             }
             _ => Poll::Pending,
         }
@@ -116,44 +108,16 @@ pub(super) async fn within(deadline: Instant, ready: impl Future<Output = ()>) -
     }
 }
 
-/// A timer that stays set from one wait to the next. A peer that talks puts its
-/// deadline off with each message; to set a timer each time would cost more than
-/// answering. So it goes off at the first deadline, and is then set to the one
-/// that holds by now.
-#[derive(Default)]
-struct Alarm(Option<Pin<Box<Sleep>>>);
-
-impl Alarm {
-    /// Whether the time it was set for is over, or it never was set.
-    fn may_have_rung(&self) -> bool {
-        self.0.as_ref().is_none_or(|sleep| sleep.is_elapsed())
-    }
-
-    fn must_be_set(&self, deadline: Instant) -> bool {
-        self.may_have_rung() || self.0.as_ref().is_some_and(|sleep| sleep.deadline() > deadline)
-    }
-
-    fn rings(&mut self, deadline: Instant, context: &mut Context<'_>) -> Poll<()> {
-        let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        if sleep.deadline() > deadline {
-            sleep.as_mut().reset(deadline);
-        }
-        ready!(sleep.as_mut().poll(context));
-        if sleep.deadline() >= deadline {
-            return Poll::Ready(());
-        }
-        sleep.as_mut().reset(deadline);
-        sleep.as_mut().poll(context)
-    }
-}
-
 impl Desk {
-    /// As [`Desk::want`], but nothing once its life is over: who always has more
-    /// to read is never late elsewhere.
-    fn want_if_in_time(&mut self, number: u32) -> Want {
-        match self.talk(number).until {
-            Some(until) if until <= Instant::now() => Want::Nothing,
-            _ => self.want(number),
+    /// A turn, or what lateness means; then what comes next.
+    fn proceed(&mut self, watch: &Watch, number: u32, event: &Event) -> ControlFlow<Ending, Want> {
+        let turn = match event {
+            Event::Ready => self.turn(watch, number),
+            Event::Late => self.lateness(number),
+        };
+        match turn {
+            Turn::Over(ending) => ControlFlow::Break(ending),
+            _ => ControlFlow::Continue(self.want(number)),
         }
     }
 
@@ -162,15 +126,22 @@ impl Desk {
         let (stall, idle) = (self.patience.stall.get(), self.patience.idle());
         let crowded = self.hot.is_none();
         let talk = self.talk(number);
-        let sooner = |deadline: Instant| talk.until.map_or(deadline, |until| until.min(deadline));
-        if let Some(owed) = &talk.owed {
-            return Want::Room(sooner(owed.since + stall));
-        }
-        let deadline = match idle {
-            Some(idle) => Some(sooner(talk.heard + idle)),
-            None => talk.until,
+        let (what, patience) = if let Some(owed) = &talk.owed {
+            (What::Room, Some(owed.since + stall))
+        } else {
+            let is_full = crowded && talk.ending.is_none();
+            let what = if is_full { What::Place } else { What::Input };
+            (what, idle.map(|idle| talk.heard + idle))
         };
-        if crowded && talk.ending.is_none() { Want::Place(deadline) } else { Want::Input(deadline) }
+        // Who always has more to read waits for nothing, and is never late elsewhere.
+        let is_over =
+            talk.alarm.is_none() && talk.until.is_some_and(|until| until <= Instant::now());
+        let deadline = match (patience, talk.until) {
+            (Some(patience), Some(until)) => Some(patience.min(until)),
+            (patience, until) => patience.or(until),
+        };
+        let is_set = deadline.is_none_or(|deadline| talk.is_woken_by(deadline));
+        Want { what: if is_over { What::Nothing } else { what }, deadline, is_set }
     }
 
     /// Which deadline has passed; none, if the kernel has heard the peer since.
@@ -193,6 +164,10 @@ impl Desk {
 }
 
 impl Talk {
+    pub(super) fn is_woken_by(&self, deadline: Instant) -> bool {
+        self.alarm.is_some_and(|at| at <= deadline)
+    }
+
     /// Whether the kernel knows when the peer was last heard: then no message has
     /// to look at the clock for it.
     pub(super) fn is_timed(&self) -> bool {
@@ -214,7 +189,6 @@ impl Talk {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
 
     #[tokio::test]
     async fn a_conversation_that_waits_is_small() {
@@ -224,48 +198,5 @@ mod tests {
         // Tasks come in steps of 128 bytes, of which the runtime takes up to 127.
         assert!(size <= 128, "{size} bytes");
         println!("{size} bytes, and {} at the desk", size_of::<Option<Talk>>());
-    }
-
-    /// A conversation's watch, and its peer.
-    fn pair() -> (Watch, std::os::unix::net::UnixStream) {
-        let (ours, peer) = std::os::unix::net::UnixStream::pair().unwrap();
-        ours.set_nonblocking(true).unwrap();
-        (Watch::connection(Arc::new(ours.into())).unwrap(), peer)
-    }
-
-    async fn hear(watch: &Watch, alarm: &mut Alarm, peer: &mut impl Write, deadline: Instant) {
-        peer.write_all(b"x").unwrap();
-        assert!(matches!(wait(watch, alarm, Want::Input(Some(deadline))).await, Event::Ready));
-        assert_eq!(watch.take(&mut [0; 2]).unwrap(), 1);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_deadline_is_kept_to_the_instant_however_it_moved() {
-        let ((watch, mut peer), mut alarm) = (pair(), Alarm::default());
-        let start = Instant::now();
-        let at = |seconds| start + Duration::from_secs(seconds);
-        hear(&watch, &mut alarm, &mut peer, at(10)).await;
-        // Later than the timer that is set, earlier than it, and later again.
-        for deadline in [15, 18, 17, 20] {
-            hear(&watch, &mut alarm, &mut peer, at(deadline)).await;
-        }
-        assert!(matches!(wait(&watch, &mut alarm, Want::Input(Some(at(20)))).await, Event::Late));
-        assert_eq!(Instant::now(), at(20));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_peer_that_speaks_after_the_timer_went_off_is_heard() {
-        let ((watch, mut peer), mut alarm) = (pair(), Alarm::default());
-        let deadline = |seconds| Instant::now() + Duration::from_secs(seconds);
-        assert!(matches!(
-            wait(&watch, &mut alarm, Want::Input(Some(deadline(5)))).await,
-            Event::Late
-        ));
-        hear(&watch, &mut alarm, &mut peer, deadline(5)).await;
-        hear(&watch, &mut alarm, &mut peer, deadline(5)).await;
-        assert!(matches!(
-            wait(&watch, &mut alarm, Want::Input(Some(deadline(5)))).await,
-            Event::Late
-        ));
     }
 }

@@ -2,6 +2,7 @@
 //! thread that serves, and nobody shares it.
 
 use super::admission::Places;
+use super::alarms::Alarms;
 use super::converse;
 use super::datagrams::Mail;
 use super::seeing_off;
@@ -43,6 +44,7 @@ pub struct Desk {
     pub(super) places: Places,
     pub(super) mail: Mail,
     pub(super) patience: Patience,
+    pub(super) alarms: Alarms,
     pub(super) signs: Arc<Signs>,
     /// Whether anything happened since the last [`Desk::status`].
     pub(super) stirred: bool,
@@ -61,16 +63,17 @@ pub(super) struct Signs {
     pub(super) crowd: Notify,
     /// Something happened that the status tells.
     pub(super) stir: Notify,
+    /// An alarm was set that is the first to ring.
+    pub(super) alarm: Notify,
 }
 
-/// One conversation, as long as this process has it.
+/// One conversation, as long as this process has it. What every message asks,
+/// in two cache lines: with many peers, fetching those is what a turn costs.
+#[repr(align(64))]
 pub(super) struct Talk {
     pub(super) stream: Arc<OwnedFd>,
-    pub(super) id: Id,
+    pub(super) rare: Box<Rare>,
     pub(super) transport: Transport,
-    /// Only records tell them: apart, because there they fill a gap that the
-    /// allocator leaves, and the table is shorter.
-    pub(super) parties: Box<Parties>,
     pub(super) terms: Terms,
     pub(super) done: Done,
     pub(super) owed: Option<Box<Owed>>,
@@ -79,19 +82,24 @@ pub(super) struct Talk {
     pub(super) heard: Instant,
     /// When it must be over, if ever.
     pub(super) until: Option<Instant>,
-    pub(super) bag: Option<BagNumber>,
-    pub(super) recording: Recording,
+    /// When its task will be woken, if ever.
+    pub(super) alarm: Option<Instant>,
     /// How it has ended already, by somebody else's hand.
     pub(super) ending: Option<Ending>,
     /// Whether it is being seen off.
     pub(super) parting: bool,
-    pub(super) task: Option<JoinHandle<()>>,
 }
 
-/// Both ends of a connection.
-pub(super) struct Parties {
+const _: () = assert!(size_of::<Option<Talk>>() == 128);
+
+/// What is asked of a conversation when it begins and ends, and seldom between.
+pub(super) struct Rare {
+    pub(super) id: Id,
     pub(super) local: Party,
     pub(super) peer: Party,
+    pub(super) bag: Option<BagNumber>,
+    pub(super) recording: Recording,
+    pub(super) task: Option<JoinHandle<()>>,
 }
 
 /// An answer that the peer has not taken whole.
@@ -182,19 +190,16 @@ impl Desk {
         }
         let talk = Talk {
             stream,
-            id,
+            rare: Box::new(Rare { id, local, peer, bag: None, recording, task: None }),
             transport,
-            parties: Box::new(Parties { local, peer }),
             terms,
             done: Done::default(),
             owed: None,
             heard: Instant::now(),
             until: self.patience.lifetime().map(|lifetime| Instant::now() + lifetime),
-            bag: None,
-            recording,
+            alarm: None,
             ending: None,
             parting: false,
-            task: None,
         };
         self.talks[number as usize] = Some(talk);
         if counted {
@@ -202,7 +207,7 @@ impl Desk {
         }
         keep::add(&self.memory.header().served, 1);
         self.stir();
-        self.talk(number).task = Some(tokio::spawn(converse::converse(watch, number)));
+        self.talk(number).rare.task = Some(tokio::spawn(converse::converse(watch, number)));
         Ok(Ok(()))
     }
 
@@ -212,7 +217,7 @@ impl Desk {
             return;
         };
         match store.add(talk.stream.as_fd(), entry(number, talk), now()) {
-            Ok(bag) => talk.bag = Some(bag),
+            Ok(bag) => talk.rare.bag = Some(bag),
             Err(NoPlace::Kernel(error) | NoPlace::Manager(error)) => report::not_kept(&error),
             Err(_) => report::store_full(),
         }
@@ -221,6 +226,7 @@ impl Desk {
     /// Ends a conversation whose connection is over: nothing more will be sent,
     /// and nobody watches its descriptor.
     pub(super) fn close(&mut self, number: u32, ending: Ending) {
+        self.unset_alarm(number);
         let talk = self.talks[number as usize].take().expect("a conversation is closed once");
         let totals = Totals {
             received: talk.done.taken,
@@ -229,15 +235,15 @@ impl Desk {
             duration: Duration::from_nanos(boot_time().saturating_sub(talk.terms.born)),
         };
         self.memory.record(number).end();
-        report::ended(&talk.who(), talk.recording, ending, &totals);
+        report::ended(&talk.who(), talk.rare.recording, ending, &totals);
         if let Some(slot) = talk.owed.and_then(|owed| owed.due.into_slot()) {
             self.free_slot(slot);
         }
         drop(talk.stream);
         self.records.push(number);
-        self.places.leave(source(&talk.parties.peer));
+        self.places.leave(source(&talk.rare.peer));
         self.signs.room.notify_waiters();
-        if let (Some(store), Some(bag)) = (&mut self.store, talk.bag) {
+        if let (Some(store), Some(bag)) = (&mut self.store, talk.rare.bag) {
             store.remove(bag);
         }
         self.compact();
@@ -250,13 +256,13 @@ impl Desk {
         let Some(store) = &mut self.store else { return };
         let Some(bag) = store.sparse(now()) else { return };
         let living = self.talks.iter().enumerate().filter_map(|(number, talk)| {
-            let talk = talk.as_ref().filter(|talk| talk.bag == Some(bag))?;
+            let talk = talk.as_ref().filter(|talk| talk.rare.bag == Some(bag))?;
             let number = u32::try_from(number).expect("there are 65,536 records");
             Some((talk.stream.as_fd(), entry(number, talk)))
         });
         let moved = store.compact(bag, living, now());
         for (number, bag) in moved {
-            self.talk(number).bag = Some(bag);
+            self.talk(number).rare.bag = Some(bag);
         }
     }
 
@@ -303,15 +309,15 @@ impl Due {
 impl Talk {
     /// As records tell it.
     fn who(&self) -> Introduction {
-        let Parties { local, peer } = *self.parties;
-        let (id, transport, protocol) = (self.id, self.transport, self.terms.protocol);
+        let Rare { id, local, peer, .. } = *self.rare;
+        let (transport, protocol) = (self.transport, self.terms.protocol);
         Introduction { id, transport, protocol, local, peer }
     }
 
     /// The meter that goes with a slot, if a successor will ask it: one that can
     /// find the conversation, and no counters of the kernel's.
     pub(super) fn meter(&self, meters: &Meters, slot: Option<&Slot>) -> Option<Meter> {
-        let is_asked = self.bag.is_some() && socket::is_metered(self.transport);
+        let is_asked = socket::is_metered(self.transport) && self.rare.bag.is_some();
         if is_asked { meters.of(slot?.number()) } else { None }
     }
 }
@@ -325,7 +331,7 @@ pub(super) fn source(peer: &Party) -> Option<Source> {
 }
 
 fn entry(number: u32, talk: &Talk) -> Entry {
-    Entry { id: talk.id.0.get(), record: number, protocol: talk.terms.protocol as u8 }
+    Entry { id: talk.rare.id.0.get(), record: number, protocol: talk.terms.protocol as u8 }
 }
 
 /// `CLOCK_BOOTTIME` in nanoseconds: goes on through suspend, and means the same

@@ -30,6 +30,19 @@ pub(super) enum Given {
     Broken,
 }
 
+/// Gives an answer of one piece, or of none.
+pub(super) fn give_whole(line: Line<'_>, piece: &[u8]) -> Given {
+    if piece.is_empty() {
+        return Given::Whole(0);
+    }
+    match line.give(&[IoSlice::new(piece)]) {
+        Ok(n) if n == piece.len() => Given::Whole(n as u64),
+        Ok(n) => Given::Short(n as u64),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Given::Short(0),
+        Err(_) => Given::Broken,
+    }
+}
+
 /// Gives an answer, but for the first `skip` bytes.
 pub(super) fn give(line: Line<'_>, answer: &mut Answer<'_>, skip: u64) -> Given {
     let mut given = skip;

@@ -114,22 +114,22 @@ impl Desk {
             .zip(&self.talks)
             .filter_map(|(number, talk)| Some((number, talk.as_ref()?)))
             .filter(|(_, talk)| who == Who::All || !self.is_kept(talk))
-            .map(|(number, talk)| (number, talk.id))
+            .map(|(number, talk)| (number, talk.rare.id))
             .collect()
     }
 
     fn is_kept(&self, talk: &Talk) -> bool {
         let store = self.store.as_ref();
-        store.zip(talk.bag).is_some_and(|(store, bag)| store.is_kept(bag))
+        store.zip(talk.rare.bag).is_some_and(|(store, bag)| store.is_kept(bag))
     }
 
     /// Stops the task of a conversation, unless that one is being seen off.
     fn interrupt(&mut self, number: u32, id: Id) -> Option<JoinHandle<()>> {
-        let talk = self.talks[number as usize].as_mut().filter(|talk| talk.id == id)?;
+        let talk = self.talks[number as usize].as_mut().filter(|talk| talk.rare.id == id)?;
         if talk.parting {
             return None;
         }
-        let driver = talk.task.take()?;
+        let driver = talk.rare.task.take()?;
         driver.abort();
         Some(driver)
     }
@@ -139,13 +139,13 @@ impl Desk {
         let chosen = self.chosen(who).into_iter();
         let task = |(number, _)| {
             let talk = self.talk(number);
-            if talk.parting { talk.task.take() } else { None }
+            if talk.parting { talk.rare.task.take() } else { None }
         };
         chosen.filter_map(task).collect()
     }
 
     fn watch_again(&mut self, number: u32, id: Id) -> Option<(Watch, u64)> {
-        let talk = self.talks[number as usize].as_ref().filter(|talk| talk.id == id)?;
+        let talk = self.talks[number as usize].as_ref().filter(|talk| talk.rare.id == id)?;
         let watch = Watch::connection(Arc::clone(&talk.stream)).ok()?;
         Some((watch, socket::unread(talk.stream.as_fd())))
     }

@@ -5,6 +5,7 @@
 //! again: a daemon that is killed here leaves what it found.
 
 use super::admission::Places;
+use super::alarms::Alarms;
 use super::counting::{Counted, count};
 use super::datagrams::Mail;
 use super::desk;
@@ -99,6 +100,7 @@ pub fn open_desk(opening: Opening, config: &Config) -> Opened {
         places: Places::new(&config.limits),
         mail,
         patience: config.patience,
+        alarms: Alarms::default(),
         signs: Arc::<Signs>::default(),
         stirred: false,
         turns: 0,

@@ -53,8 +53,8 @@ impl Talk {
         match watch.give(&pieces.map(IoSlice::new)) {
             Ok(given) => {
                 if report::wants(Level::Debug) {
-                    report::received(self.id, message);
-                    report::sent(self.id, &pieces);
+                    report::received(self.rare.id, message);
+                    report::sent(self.rare.id, &pieces);
                 }
                 Step::Done(Done {
                     taken: self.done.taken + taken as u64,

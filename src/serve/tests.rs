@@ -16,6 +16,7 @@ use tokio::time::{Instant, advance, sleep_until};
 fn open(config: &Config) {
     let memory = Memory::create().expect("there is memory");
     open_desk(Opening { memory, store: None, bags: Vec::new() }, config);
+    tokio::spawn(keep_time());
 }
 
 fn config() -> Config {
@@ -153,6 +154,57 @@ async fn an_answer_must_be_taken_whole_within_the_stall_timeout_however_it_trick
     }
     until(began + seconds(10), || assert_eq!(conversations(), 1)).await;
     assert_eq!(conversations(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_sooner_than_the_one_that_was_waited_for_is_kept_to_the_instant() {
+    let mut config = config();
+    config.patience.idle = Some(Idle::literal(20_000));
+    config.patience.stall = Stall::literal(5_000);
+    open(&config);
+    let mut peer = Peer::begin(Protocol::Rfc862);
+    let began = Instant::now();
+    sleep_until(began + seconds(3)).await;
+    peer.say(&vec![7; 65_536]);
+    until(began + seconds(8), || assert_eq!(conversations(), 1)).await;
+    assert_eq!(conversations(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_took_its_answer_in_the_end_is_idle_from_then_on() {
+    let mut config = config();
+    config.patience.idle = Some(Idle::literal(5_000));
+    config.patience.stall = Stall::literal(10_000);
+    open(&config);
+    let mut peer = Peer::begin(Protocol::Rfc862);
+    let began = Instant::now();
+    peer.say(&vec![7; 65_536]);
+    now().await;
+    sleep_until(began + seconds(2)).await;
+    while let Some(1..) = peer.hear(65_536).map(|heard| heard.len()) {
+        now().await;
+    }
+    until(began + seconds(7), || peer.is_open()).await;
+    peer.is_ended();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conversation_has_one_alarm_however_its_deadline_moves_and_none_at_the_end() {
+    let alarms = || with(|desk| desk.alarms.count());
+    let mut config = config();
+    config.patience.idle = Some(Idle::literal(5_000));
+    open(&config);
+    let mut peer = Peer::begin(Protocol::Rfc862);
+    let began = Instant::now();
+    for second in 1..20 {
+        sleep_until(began + seconds(second)).await;
+        peer.say(b"hello");
+        peer.hears(b"hello").await;
+        assert_eq!(alarms(), 1);
+    }
+    drop(peer);
+    now().await;
+    assert_eq!((conversations(), alarms()), (0, 0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,10 +2,10 @@
 //! and stopping differ.
 
 use super::desk::{Desk, Due, Owed, Talk};
-use super::give::{Given, give};
+use super::give::{Given, give, give_whole};
 use crate::config::Level;
 use crate::conversation::Ending;
-use crate::echo::{self, Rule};
+use crate::echo::{self, Protocol, Rule};
 use crate::endpoint::Transport;
 use crate::keep::{self, Done, Header, Record, Slot};
 use crate::report;
@@ -48,7 +48,7 @@ impl Desk {
         let rule = self.rules[usize::from(talk.terms.rule)].as_ref().expect("a talk has a rule");
         let meter = talk.meter(&self.meters, Some(&slot));
         if let Some(meter) = meter {
-            meter.begin(talk.id.0, talk.done.taken, talk.done.given);
+            meter.begin(talk.rare.id.0, talk.done.taken, talk.done.given);
         }
         // Only now: the meter may have been about this conversation some slots ago.
         record.place(slot.number());
@@ -194,6 +194,17 @@ pub(super) enum Step {
     Over(Ending),
 }
 
+impl Given {
+    /// How many bytes an answer had that was given in full; else what comes of it.
+    fn in_full(self) -> Result<u64, Step> {
+        match self {
+            Self::Whole(length) => Ok(length),
+            Self::Short(skip) => Err(Step::Short { skip }),
+            Self::Broken => Err(Step::Over(Ending::Reset)),
+        }
+    }
+}
+
 impl Talk {
     fn answer(
         &mut self,
@@ -203,34 +214,37 @@ impl Talk {
         taken: usize,
         skip: u64,
     ) -> Step {
-        let mut answer =
-            echo::answer(rule, self.terms.protocol, self.done.state, slot.bytes(), taken);
-        match give(line, &mut answer, skip) {
-            Given::Whole(length) => {
-                let outcome = answer.outcome();
-                if report::wants(Level::Debug) {
-                    self.record(rule, slot.bytes(), taken);
-                }
-                Step::Done(Done {
-                    taken: self.done.taken + taken as u64,
-                    given: self.done.given + length,
-                    state: outcome.state,
-                    messages: self.done.messages.wrapping_add(outcome.messages.into()),
-                })
-            }
-            Given::Short(skip) => Step::Short { skip },
-            Given::Broken => Step::Over(Ending::Reset),
+        let (protocol, state) = (self.terms.protocol, self.done.state);
+        let given = if protocol == Protocol::Line || skip > 0 {
+            let mut answer = echo::answer(rule, protocol, state, slot.bytes(), taken);
+            give(line, &mut answer, skip).in_full().map(|length| (length, answer.outcome()))
+        } else {
+            let (piece, outcome) = echo::whole_answer(rule, protocol, state, slot.bytes(), taken);
+            give_whole(line, piece).in_full().map(|length| (length, outcome))
+        };
+        let (length, outcome) = match given {
+            Ok(given) => given,
+            Err(step) => return step,
+        };
+        if report::wants(Level::Debug) {
+            self.record(rule, slot.bytes(), taken);
         }
+        Step::Done(Done {
+            taken: self.done.taken + taken as u64,
+            given: self.done.given + length,
+            state: outcome.state,
+            messages: self.done.messages.wrapping_add(outcome.messages.into()),
+        })
     }
 
     /// Records a message and its answer, as the tutorial prints them.
     fn record(&self, rule: &Rule, buffer: &mut [u8], taken: usize) {
-        report::received(self.id, &buffer[..taken]);
+        report::received(self.rare.id, &buffer[..taken]);
         let state = self.done.state;
         let pieces: Vec<&[u8]> =
             echo::answer(rule, self.terms.protocol, state, buffer, taken).collect();
         if !pieces.is_empty() {
-            report::sent(self.id, &pieces);
+            report::sent(self.rare.id, &pieces);
         }
     }
 
@@ -250,15 +264,14 @@ impl Talk {
 
     fn give_farewell(&mut self, line: Line<'_>, rule: &Rule, skip: u64) -> Step {
         let mut answer = echo::farewell(rule, self.terms.protocol, self.done.state);
-        match give(line, &mut answer, skip) {
-            Given::Whole(length) => {
+        match give(line, &mut answer, skip).in_full() {
+            Ok(length) => {
                 self.done.given += length;
                 let messages = answer.outcome().messages;
                 self.done.messages = self.done.messages.wrapping_add(messages.into());
                 Step::Over(Ending::EndOfFile)
             }
-            Given::Short(skip) => Step::Short { skip },
-            Given::Broken => Step::Over(Ending::Reset),
+            Err(step) => step,
         }
     }
 

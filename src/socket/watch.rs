@@ -4,7 +4,7 @@ use super::packet::{Packet, take_packet};
 use super::{Accepted, Meter, accept, give, give_pieces, take};
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::io::Interest;
@@ -15,7 +15,28 @@ use tokio::io::unix::AsyncFd;
 /// reporting what nobody asks for.
 #[derive(Debug)]
 pub struct Watch {
-    readiness: AsyncFd<Arc<OwnedFd>>,
+    readiness: AsyncFd<Share>,
+}
+
+/// A share of a descriptor, and its number beside it: to look that up where all
+/// share it costs more than asking the kernel whether there is anything to read.
+#[derive(Debug)]
+struct Share {
+    number: RawFd,
+    _owner: Arc<OwnedFd>,
+}
+
+impl AsRawFd for Share {
+    fn as_raw_fd(&self) -> RawFd {
+        self.number
+    }
+}
+
+impl AsFd for Share {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the owner beside it holds this descriptor open.
+        unsafe { BorrowedFd::borrow_raw(self.number) }
+    }
 }
 
 impl Watch {
@@ -32,9 +53,10 @@ impl Watch {
     }
 
     fn new(socket: Arc<OwnedFd>, interest: Interest) -> io::Result<Self> {
+        let share = Share { number: socket.as_raw_fd(), _owner: socket };
         // SAFETY: the watch holds the descriptor open as long as it is
         // registered, and an OwnedFd is always the same descriptor.
-        let readiness = unsafe { AsyncFd::register_with_interest(socket, interest) }?;
+        let readiness = unsafe { AsyncFd::register_with_interest(share, interest) }?;
         Ok(Self { readiness })
     }
 
