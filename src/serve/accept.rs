@@ -87,14 +87,8 @@ fn next(watch: &Watch, listener: &Listener, unprepared: bool) -> io::Result<()> 
         crate::endpoint::Party::Unknown => socket::peer(stream.as_fd()),
         known => known,
     };
-    let arrival = Arrival {
-        peer,
-        local: socket::local(stream.as_fd()),
-        transport,
-        protocol: listener.protocol,
-        counted: listener.counted,
-        stream,
-    };
+    let arrival =
+        Arrival { peer, transport, protocol: listener.protocol, counted: listener.counted, stream };
     with(|desk| desk.begin(arrival)).map(|_| ())
 }
 
@@ -102,8 +96,8 @@ fn next(watch: &Watch, listener: &Listener, unprepared: bool) -> io::Result<()> 
 /// manager's store is for what its sockets outlive; this one ends with us.
 pub fn begin(connection: Connection) -> io::Result<()> {
     let Connection { stream, transport, protocol } = connection;
-    let (peer, local) = (socket::peer(stream.as_fd()), socket::local(stream.as_fd()));
-    let arrival = Arrival { peer, local, transport, protocol, counted: false, stream };
+    let peer = socket::peer(stream.as_fd());
+    let arrival = Arrival { peer, transport, protocol, counted: false, stream };
     with(|desk| desk.begin(arrival)).map(|_| ())
 }
 

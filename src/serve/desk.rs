@@ -6,7 +6,7 @@ use super::alarms::Alarms;
 use super::converse;
 use super::datagrams::Mail;
 use super::seeing_off;
-use crate::config::Patience;
+use crate::config::{Level, Patience};
 use crate::conversation::{Ending, Id, Refusal, Totals};
 use crate::echo::{Protocol, Rule};
 use crate::endpoint::{Party, Source, Transport};
@@ -129,7 +129,6 @@ pub(super) enum Due {
 pub(super) struct Arrival {
     pub(super) stream: OwnedFd,
     pub(super) peer: Party,
-    pub(super) local: Party,
     pub(super) transport: Transport,
     pub(super) protocol: Protocol,
     /// Whether its bytes are counted, by the kernel or by a meter.
@@ -166,7 +165,7 @@ impl Desk {
     /// second, both before the first byte is read: a successor finds all of it
     /// or nothing.
     pub(super) fn begin(&mut self, arrival: Arrival) -> io::Result<Result<(), Refusal>> {
-        let Arrival { stream, peer, local, transport, protocol, counted } = arrival;
+        let Arrival { stream, peer, transport, protocol, counted } = arrival;
         let stream = Arc::new(stream);
         // Whatever the kernel says: there is no room for another.
         let watch =
@@ -183,6 +182,9 @@ impl Desk {
         let terms = Terms { protocol, rule: self.rule, born: boot_time() };
         let record = self.memory.record(number);
         record.begin(id, terms, &Done::default());
+        // Nobody else asks for it.
+        let is_told = report::wants(Level::Info);
+        let local = if is_told { socket::local(stream.as_fd()) } else { Party::Unknown };
         let who = Introduction { id, transport, protocol, local, peer };
         let recording = report::began(&who);
         if recording == Recording::Single {
