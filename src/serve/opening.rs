@@ -153,6 +153,8 @@ pub fn face(suspect: Suspect) {
         if !goes_on {
             record.end();
             desk.records.push(number);
+            // It may have been the only one that was missing.
+            desk.signs.room.notify_waiters();
             if let Some(store) = &mut desk.store {
                 store.remove(bag);
             }

@@ -1,5 +1,8 @@
 //! The loops, over socket pairs with paused time: deadlines to the instant.
 
+#[cfg(test)]
+mod full;
+
 use super::*;
 use crate::config::{Config, Idle, Lifetime, Stall};
 use crate::echo::{Protocol, Rule};
