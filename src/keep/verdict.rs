@@ -36,6 +36,10 @@ pub enum Verdict {
     Contradiction,
 }
 
+/// No conversation has carried so many bytes: at ten gigabytes a second it would
+/// take 29 years. Below it there is room to count on.
+const TOO_MANY: u64 = 1 << 63;
+
 /// Judges one conversation. `slot` holds the bytes of the slot that the record
 /// names, if nobody else claimed it; it is needed only where something is
 /// unanswered.
@@ -52,7 +56,8 @@ pub fn verdict(
         Phase::WeEnded => return Verdict::Finish,
         Phase::Open | Phase::PeerEnded => {}
     }
-    if !noted.state.is_valid(protocol, rule) {
+    let is_countable = counters.taken.max(counters.given) < TOO_MANY;
+    if !is_countable || !noted.state.is_valid(protocol, rule) {
         return Verdict::Contradiction;
     }
     match noted.unanswered(counters.taken) {

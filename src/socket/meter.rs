@@ -120,7 +120,8 @@ impl Meter {
         cell.owner.store(owner.get(), Ordering::Release);
     }
 
-    /// How many bytes were taken and given in all, if it is about this conversation.
+    /// How many bytes were taken and given in all, if it is about this conversation;
+    /// as many as there are numbers, if what lies there is no sum.
     pub fn read(self, owner: NonZeroU64) -> Option<(u64, u64)> {
         let cell = self.cell();
         let last = self.last();
@@ -128,8 +129,8 @@ impl Meter {
             let taken = cell.taken_before.load(Ordering::Acquire);
             let given = cell.given_before[last].load(Ordering::Acquire);
             (
-                taken.wrapping_add(length(self.taken()).into()),
-                given.wrapping_add(length(self.given(last)).into()),
+                taken.saturating_add(length(self.taken()).into()),
+                given.saturating_add(length(self.given(last)).into()),
             )
         })
     }
@@ -276,6 +277,16 @@ mod tests {
         assert_eq!(&heard, b"abc-defabcabc-");
         meter.begin(OTHER, 0, 0);
         assert_eq!((meter.read(ID), meter.read(OTHER)), (None, Some((0, 0))));
+    }
+
+    #[test]
+    fn what_would_be_more_than_there_are_numbers_is_not_little() {
+        let (meter, (ours, mut peer)) = (meters().of(0).unwrap(), pair());
+        meter.begin(ID, u64::MAX - 1, u64::MAX - 2);
+        peer.write_all(b"abc").unwrap();
+        assert_eq!(meter.take(ours.as_fd(), &mut [0; 8]).unwrap(), 3);
+        assert_eq!(meter.give(ours.as_fd(), &[IoSlice::new(b"abc")]).unwrap(), 3);
+        assert_eq!(meter.read(ID), Some((u64::MAX, u64::MAX)));
     }
 
     #[test]

@@ -25,5 +25,6 @@ mod tracer;
 mod adoptions;
 mod datagrams;
 mod fault;
+mod memory;
 mod streams;
 mod world;

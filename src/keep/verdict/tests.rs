@@ -397,14 +397,17 @@ proptest! {
         let [rule, _] = rules();
         let state = echo::State::from_bits(bits);
         let mut slot = vec![b'\n'; SLOT_SIZE];
-        for taken in [taken, c0 + near] {
+        // The last is all answered, and as much as there are numbers.
+        for taken in [taken, c0 + near, u64::MAX << 48 | c0] {
             let noted = Noted { c0, state, w0, slot: 0, messages: 0 };
             let counters = Counters { taken, given, phase: Phase::Open };
-            if let Verdict::Resume { taken, .. } =
-                verdict(&noted, &counters, protocol, &rule, Some(&mut slot))
-            {
+            let verdict = verdict(&noted, &counters, protocol, &rule, Some(&mut slot));
+            if let Verdict::Resume { taken, .. } = verdict {
                 prop_assert!(taken <= echo::read_max(&rule, protocol));
             }
+            // Whoever goes on counts on, and that must not come to the end of numbers.
+            let is_countable = taken.max(given) < 1 << 63;
+            prop_assert!(is_countable || verdict == Verdict::Contradiction, "{verdict:?}");
         }
     }
 }

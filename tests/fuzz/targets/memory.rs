@@ -193,7 +193,9 @@ impl Case<'_> {
         let Self { noted, counters, .. } = self;
         let has_ended = matches!(counters.phase, Phase::WeEnded | Phase::Closed);
         let state = noted.state;
-        let owed = (!has_ended && state.is_valid(self.protocol, self.rule))
+        // Beyond that nothing could be counted on.
+        let is_countable = counters.taken.max(counters.given) < 1 << 63;
+        let owed = (!has_ended && is_countable && state.is_valid(self.protocol, self.rule))
             .then(|| self.owed(slot))
             .flatten();
         // How much of that the kernel has; nothing if it gave less than was noted.
