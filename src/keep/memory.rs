@@ -297,9 +297,10 @@ impl Header {
     }
 
     /// One more than the highest record that may be used: there is no need to
-    /// look at the others, and each look would cost a page.
+    /// look at the others, and each look would cost a page. Behind the last record
+    /// lies what is in use by others, whatever a damaged file says.
     pub fn reached(&self) -> u32 {
-        self.reach.load(Ordering::Acquire)
+        self.reach.load(Ordering::Acquire).min(RECORDS)
     }
 
     /// Counts a refusal.

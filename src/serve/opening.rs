@@ -251,7 +251,7 @@ impl Desk {
 
     /// Frees the records that belong to nobody who goes on, but a suspect's.
     fn forget_others(&mut self, suspect: Option<u32>) {
-        let reach = self.memory.header().reached().min(RECORDS);
+        let reach = self.memory.header().reached();
         self.talks.resize_with(self.talks.len().max(reach as usize), || None);
         for number in (0..reach).rev() {
             if self.talks[number as usize].is_none() && suspect != Some(number) {

@@ -27,4 +27,5 @@ mod datagrams;
 mod fault;
 mod memory;
 mod streams;
+mod stuck;
 mod world;

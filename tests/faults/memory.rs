@@ -1,11 +1,16 @@
-//! A predecessor's memory file whose counts are damaged as far as numbers go.
+//! A predecessor's memory file that is full, or whose counts are damaged as far as
+//! numbers go. That all its records are those of living conversations, which hardly
+//! any machine has the descriptors for, is in `src/serve/tests/full.rs`.
 
 use crate::ordeal::{Scene, stored};
 use crate::peers::place::{Family, Place};
 use crate::peers::text::SUFFIX;
+use crate::stuck::Stuck;
 use crate::support::manager::{Manager, PATIENCE};
+use crate::support::peer::{connect, echo_all, wait_for};
+use echod::conversation::Id;
 use echod::echo::{Protocol, State};
-use echod::keep::{Done, Memory};
+use echod::keep::{Done, Memory, RECORDS, Terms};
 use echod::socket::Meters;
 use echod::systemd::MEMORY_NAME;
 use rustix::process::Signal;
@@ -121,4 +126,49 @@ fn counts_that_can_go_no_further_end_their_conversations_and_no_other() {
     let adopted = scene.manager.wait_stderr(|line| line.contains(&words));
     scene.manager.wait_stderr(|line| line.contains("notes contradict"));
     println!("{ended} of {} conversations ended: {adopted}", DAMAGES.len());
+}
+
+#[test]
+fn a_memory_file_full_of_the_dead_has_room_for_all_and_the_living_go_on() {
+    const LIVING: u32 = 40;
+    const NEW: u32 = 400;
+    let mut scene = Scene::new(&[]);
+    let address = scene.listen(Protocol::Rfc862, None);
+    scene.start();
+    scene.manager.wait_ready();
+    let mut peers: Vec<_> = (0..LIVING).map(|_| connect(address)).collect();
+    echo_all(&mut peers, b"hello");
+    let stuck = Stuck::at(address);
+    let mut rounds = 0;
+    // As it is at the limit, and where even that is not believed.
+    for reach in [RECORDS - 1, RECORDS, u32::MAX - 1] {
+        scene.manager.kill(Signal::KILL);
+        let memory = memory(&mut scene.manager);
+        let terms = Terms { protocol: Protocol::Rfc862, rule: 0, born: 1 };
+        let dead = (0..RECORDS).filter(|&number| memory.record(number).id().is_none());
+        let dead: Vec<_> = dead.collect();
+        for &number in &dead {
+            let id = Id(NonZeroU64::new(1 << 32 | u64::from(number)).unwrap());
+            memory.record(number).begin(id, terms, &Done::default());
+        }
+        memory.header().reach(reach);
+        assert_eq!(dead.len() + peers.len() + 1, RECORDS as usize, "every record is used");
+        scene.manager.start_again();
+        scene.manager.wait_ready();
+        echo_all(&mut peers, b"still here");
+        // So many that memory is given back when they have gone.
+        let mut new: Vec<_> = (0..NEW).map(|_| connect(address)).collect();
+        echo_all(&mut new, b"is there room?");
+        let used = || (0..RECORDS).filter(|&number| memory.record(number).id().is_some()).count();
+        assert_eq!(used(), 1 + peers.len() + new.len(), "of the dead none is left");
+        drop(new);
+        let is_given_back = || used() == 1 + peers.len() && memory.header().reached() < NEW;
+        wait_for("memory to be given back", || is_given_back().then_some(()));
+        peers.push(connect(address));
+        echo_all(&mut peers, b"still here");
+        rounds += 1;
+    }
+    let owed = stuck.hear();
+    println!("{rounds} files with {RECORDS} records in use, and {} who lived on", peers.len() + 1);
+    println!("{owed} bytes were owed all the time");
 }
