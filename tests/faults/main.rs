@@ -1,5 +1,6 @@
 //! What the outside world does to a daemon when it fails: a call that the kernel
-//! refuses, at the first occurrence, at the second and so on; a manager that is
+//! refuses, at the first occurrence, at the second and so on;
+//! notes that are damaged or full; clocks that jump; a manager that is
 //! gone; a process that is stopped. The daemon lives, other conversations notice
 //! nothing, and no answer is cut but by a reset.
 //!
@@ -23,8 +24,10 @@ mod support;
 mod tracer;
 
 mod adoptions;
+mod clocks;
 mod datagrams;
 mod fault;
+mod lives;
 mod memory;
 mod streams;
 mod stuck;
