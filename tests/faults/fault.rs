@@ -42,18 +42,23 @@ impl fmt::Display for Fault {
 }
 
 /// What calls are called.
-const CALLS: [(i64, &str); 21] = [
+const CALLS: [(i64, &str); 26] = [
     (libc::SYS_accept4, "accept4"),
+    (libc::SYS_clone3, "clone3"),
     (libc::SYS_connect, "connect"),
     (libc::SYS_epoll_create1, "epoll_create1"),
     (libc::SYS_epoll_ctl, "epoll_ctl"),
     (libc::SYS_epoll_wait, "epoll_wait"),
     (libc::SYS_eventfd2, "eventfd2"),
     (libc::SYS_fcntl, "fcntl"),
+    (libc::SYS_ftruncate, "ftruncate"),
     (libc::SYS_getpeername, "getpeername"),
     (libc::SYS_getsockname, "getsockname"),
     (libc::SYS_getsockopt, "getsockopt"),
     (libc::SYS_ioctl, "ioctl"),
+    (libc::SYS_memfd_create, "memfd_create"),
+    (libc::SYS_mmap, "mmap"),
+    (libc::SYS_pread64, "pread64"),
     (libc::SYS_prlimit64, "prlimit64"),
     (libc::SYS_recvfrom, "recvfrom"),
     (libc::SYS_recvmmsg, "recvmmsg"),

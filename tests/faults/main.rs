@@ -1,6 +1,6 @@
 //! What the outside world does to a daemon when it fails: a call that the kernel
-//! refuses, at the first occurrence, at the second and so on;
-//! notes that are damaged or full; clocks that jump; a manager that is
+//! refuses, at the first occurrence, at the second and so on; a start for which there
+//! is no memory; notes that are damaged or full; clocks that jump; a manager that is
 //! gone; a process that is stopped. The daemon lives, other conversations notice
 //! nothing, and no answer is cut but by a reset.
 //!
@@ -29,6 +29,7 @@ mod datagrams;
 mod fault;
 mod lives;
 mod memory;
+mod starts;
 mod streams;
 mod stuck;
 mod world;

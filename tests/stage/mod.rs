@@ -19,6 +19,7 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
+use std::process::ExitStatus;
 use std::sync::atomic::Ordering;
 
 /// A peer that does what it is told, and never waits.
@@ -200,6 +201,8 @@ pub struct Stage {
     pub successor: Successor,
     fifo: PathBuf,
     pub kills: u64,
+    /// How the last life ended.
+    pub status: Option<ExitStatus>,
     pub rows: Rows,
     /// Of protocol `P`: with buffers of the usual size, and with small ones.
     addresses: Vec<(Protocol, Place, Place)>,
@@ -248,6 +251,7 @@ impl Stage {
             tracee: None,
             fifo,
             kills: 0,
+            status: None,
             rows: Rows::default(),
             addresses,
         };
@@ -302,7 +306,7 @@ impl Stage {
 
     /// Kills it where it is, looks at what it left, and starts the next.
     pub fn kill(&mut self) -> Vec<Found> {
-        self.tracee.take().expect("it lives").kill(&mut self.manager);
+        self.status = Some(self.tracee.take().expect("it lives").kill(&mut self.manager));
         self.kills += 1;
         let stored = stored(&mut self.manager);
         let (rows, found) = self.successor.look(&stored);

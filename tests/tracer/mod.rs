@@ -9,6 +9,7 @@ use crate::support::manager::Manager;
 use libc::{c_int, c_void, pid_t};
 use std::collections::BTreeSet;
 use std::io;
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 /// How long anything may take.
@@ -164,10 +165,10 @@ impl Tracee {
         is_zombie(self.leader)
     }
 
-    /// Kills it, and waits until it is gone.
-    pub fn kill(self, manager: &mut Manager) {
+    /// Kills it, and waits until it is gone; how it ended, which may be by itself.
+    pub fn kill(self, manager: &mut Manager) -> ExitStatus {
         drop(self);
-        manager.wait_exit();
+        manager.wait_exit()
     }
 
     /// Stops the leader wherever it is.
