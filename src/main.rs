@@ -10,6 +10,9 @@ use std::time::Duration;
 
 /// How long the last records may take to be written.
 const LAST_WORDS: Duration = Duration::from_millis(50);
+/// The same where the last one says why: on a busy machine a writer that has just
+/// begun may not have had its turn by then, and nobody would ever know.
+const REASON: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     // First, because a descriptor opened earlier could be taken for one of them.
@@ -33,17 +36,17 @@ fn main() -> ExitCode {
     let result = hand
         .map_err(Failure::Inherit)
         .and_then(|hand| daemon::live(Beginning { config, hand, manager: manager.clone() }));
-    let status = match result {
-        Ok(()) => ExitStatus::Ok,
+    let (status, patience) = match result {
+        Ok(()) => (ExitStatus::Ok, LAST_WORDS),
         Err(failure) => {
             report::failed(&failure);
             if let Some(errno) = failure.errno() {
                 // Shown by `systemctl status`; a help, no more.
                 let _ = manager.errno(errno);
             }
-            failure.exit_status()
+            (failure.exit_status(), REASON)
         }
     };
-    let _ = reporter.finish(LAST_WORDS);
+    let _ = reporter.finish(patience);
     status.into()
 }
