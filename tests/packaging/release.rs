@@ -2,12 +2,17 @@
 //! for each test, so that the state of the real one does not matter.
 
 use super::path;
-use std::fs;
+use std::ffi::OsStr;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 use tempfile::TempDir;
 
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 8] = [
+    (".gitignore", "target\n"),
+    (TESTS, "[ \"$CI\" = true ]\n"),
+    (BUILD, "mkdir \"$DEB_OUT\" && cd \"$DEB_OUT\" && touch echod.deb echod.dsc echod.tar.xz\n"),
     ("Cargo.toml", "[package]\nname = \"echod\"\nversion = \"1.2.3\"\n\n[dependencies]\n"),
     (
         "Cargo.lock",
@@ -21,21 +26,44 @@ const FILES: [(&str, &str); 5] = [
     ("packaging/man/zh_CN/echod.8", ".Dd November 25, 2026\n.Dt ECHOD 8\n"),
 ];
 
-fn git(folder: &Path, arguments: &[&str]) {
-    let mut git = Command::new("git");
-    git.args(["-c", "user.name=A", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]);
-    git.args(["-c", "tag.gpgsign=false"]);
+/// What is run before a release, and is a stand-in here.
+const TESTS: &str = "tests/run";
+const BUILD: &str = "packaging/build-deb";
+
+fn write(folder: &Path, name: &str, text: &str) {
+    let file = folder.join(name);
+    fs::create_dir_all(file.parent().expect("it is in a folder")).expect("it can be made");
+    if [TESTS, BUILD].contains(&name) {
+        fs::write(&file, format!("#!/bin/sh\n{text}")).expect("it can be written");
+        fs::set_permissions(&file, Permissions::from_mode(0o755)).expect("it is ours");
+    } else {
+        fs::write(&file, text).expect("it can be written");
+    }
+}
+
+/// A command for which there is one person, A, with no habits of their own.
+fn anonymous(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    for role in ["AUTHOR", "COMMITTER"] {
+        command.env(format!("GIT_{role}_NAME"), "A").env(format!("GIT_{role}_EMAIL"), "a@b");
+    }
+    command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null");
+    command
+}
+
+/// What git prints.
+fn git(folder: &Path, arguments: &[&str]) -> String {
+    let mut git = anonymous("git");
     let output = git.args(arguments).current_dir(folder).output().expect("git is installed");
     assert!(output.status.success(), "git {arguments:?}: {output:?}");
+    String::from_utf8(output.stdout).expect("it is text")
 }
 
 /// A repository in which everything is committed and in order.
 fn repository() -> TempDir {
     let folder = tempfile::tempdir().expect("there is room");
     for (name, text) in FILES {
-        let file = folder.path().join(name);
-        fs::create_dir_all(file.parent().expect("it is in a folder")).expect("it can be made");
-        fs::write(file, text).expect("it can be written");
+        write(folder.path(), name, text);
     }
     fs::copy(path("packaging/release"), folder.path().join("packaging/release")).expect("a copy");
     git(folder.path(), &["init", "--quiet"]);
@@ -50,12 +78,12 @@ fn commit(folder: &Path) {
 
 fn release(folder: &Path, arguments: &[&str]) -> Output {
     let program = folder.join("packaging/release");
-    Command::new(program).args(arguments).output().expect("the script is there")
+    anonymous(program).args(arguments).output().expect("the script is there")
 }
 
 /// What it says when it refuses.
-fn refusal(folder: &Path) -> String {
-    let output = release(folder, &["--check-only"]);
+fn refusal(folder: &Path, how: &str) -> String {
+    let output = release(folder, &[how]);
     assert_eq!(output.status.code(), Some(1), "it was not refused: {output:?}");
     String::from_utf8(output.stderr).expect("it is text")
 }
@@ -78,10 +106,10 @@ fn a_dirty_tree_is_refused() {
     }
     let folder = repository();
     fs::write(folder.path().join("letter"), "dear").expect("it can be written");
-    assert!(refusal(folder.path()).contains("not clean:\n?? letter"));
+    assert!(refusal(folder.path(), "--check-only").contains("not clean:\n?? letter"));
     commit(folder.path());
     fs::write(folder.path().join("letter"), "Dear").expect("it can be written");
-    assert!(refusal(folder.path()).contains("not clean:\n M letter"));
+    assert!(refusal(folder.path(), "--check-only").contains("not clean:\n M letter"));
 }
 
 #[test]
@@ -95,6 +123,7 @@ fn what_disagrees_about_the_version_is_refused() {
         ("packaging/debian/changelog", "1.2.3", "1.2.30", "the changelog begins with"),
         ("packaging/debian/changelog", "unstable", "UNRELEASED", "the changelog says UNRELEASED"),
         ("packaging/debian/changelog", "25 Nov", "26 Nov", "the changelog of November 26, 2026"),
+        ("packaging/debian/changelog", " -- A", "A", "the changelog has no date\n"),
         ("packaging/man/echod.8", "25", "24", "echod.8 is of November 24, 2026"),
         ("packaging/man/zh_CN/echod.8", "25", "24", "zh_CN/echod.8 is of November 24, 2026"),
     ] {
@@ -103,7 +132,7 @@ fn what_disagrees_about_the_version_is_refused() {
         let text = fs::read_to_string(&changed).expect("it is there");
         fs::write(&changed, text.replace(from, to)).expect("it can be written");
         commit(folder.path());
-        let refusal = refusal(folder.path());
+        let refusal = refusal(folder.path(), "--check-only");
         assert!(refusal.contains(said), "{refusal:?} does not say {said:?}");
     }
 }
@@ -115,7 +144,46 @@ fn what_was_released_is_not_released_again() {
     }
     let folder = repository();
     git(folder.path(), &["tag", "v1.2.3"]);
-    assert!(refusal(folder.path()).contains("there is a tag v1.2.3"));
+    assert!(refusal(folder.path(), "--check-only").contains("there is a tag v1.2.3"));
+}
+
+#[test]
+fn what_is_green_is_tagged_with_its_changes() {
+    if !has_git() {
+        return;
+    }
+    let folder = repository();
+    let output = release(folder.path(), &["--tag"]);
+    assert!(output.status.success(), "{output:?}");
+    let head = git(folder.path(), &["rev-parse", "HEAD"]);
+    assert_eq!(git(folder.path(), &["rev-parse", "v1.2.3^{commit}"]), head);
+    let said = git(folder.path(), &["for-each-ref", "--format=%(contents)", "refs/tags"]);
+    assert_eq!(said.trim_end(), "echod 1.2.3\n\n* Added: all.");
+}
+
+#[test]
+fn what_is_not_green_is_not_tagged() {
+    if !has_git() {
+        return;
+    }
+    for (file, script, said) in [
+        (TESTS, "exit 1", "tests/run has failed"),
+        (TESTS, "touch letter", "not clean:\n?? letter"),
+        (TESTS, "git commit --quiet --allow-empty --message More", "is another commit now"),
+        (BUILD, "exit 1", "packaging/build-deb has failed"),
+        (
+            BUILD,
+            "mkdir \"$DEB_OUT\" && cd \"$DEB_OUT\" && touch a.dsc a.tar.xz && pwd >a.deb",
+            "two builds differ",
+        ),
+    ] {
+        let folder = repository();
+        write(folder.path(), file, script);
+        commit(folder.path());
+        let refusal = refusal(folder.path(), "--tag");
+        assert!(refusal.contains(said), "{refusal:?} does not say {said:?}");
+        assert_eq!(git(folder.path(), &["tag"]), "");
+    }
 }
 
 #[test]
