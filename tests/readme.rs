@@ -6,13 +6,16 @@
 //! terminal. All of it happens in a network of its own, since the README names
 //! ports as a reader would.
 
+#[allow(unreachable_pub, reason = "other tests have the same file as a library")]
+#[path = "support/alone.rs"]
+mod alone;
+
+use alone::alone;
 use std::fs;
 use std::io::{BufRead, BufReader, Lines};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
 
-/// Set in the private network.
-const INSIDE: &str = "README_TEST_INSIDE";
 /// How the README calls what Cargo calls something else during tests.
 const PROGRAMS: [&str; 2] = ["cargo run --release", "target/release/echod"];
 const CLIENT: &str = "target/release/echo-ping";
@@ -186,20 +189,9 @@ fn play_all(scenes: &[String]) -> usize {
 
 #[test]
 fn the_scenes_are_true() {
-    if std::env::var_os(INSIDE).is_some() {
+    alone("the_scenes_are_true", || {
         assert!(play_all(&blocks(&read("README.md"), "console")) >= 2);
-        return;
-    }
-    let mut inside = Command::new("unshare");
-    inside.arg("--net");
-    if !rustix::process::geteuid().is_root() {
-        inside.arg("--map-root-user");
-    }
-    inside.args(["sh", "-c", "ip link set lo up && exec \"$@\"", "sh"]);
-    inside.arg(std::env::current_exe().expect("this program"));
-    inside.args(["--exact", "the_scenes_are_true", "--nocapture"]).env(INSIDE, "yes");
-    let end = inside.status().expect("util-linux is installed");
-    assert!(end.success(), "a scene is not true, or no network can be made here");
+    });
 }
 
 #[test]
