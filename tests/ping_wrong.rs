@@ -130,6 +130,7 @@ fn every_altered_byte_is_found_and_shown() {
         let (status, [sent, _, _, _, _, corrupted]) = pinged.counts();
         assert_eq!((status, sent, corrupted), (2, 100, 56));
         let shown = pinged.objects.iter().filter(|object| object["result"] == "corrupted");
+        assert_eq!(shown.clone().count(), SIZE);
         for (object, number) in shown.zip(1_u64..) {
             if (11..=18).contains(&number) {
                 // There its number is altered, and whose it is can only be guessed.

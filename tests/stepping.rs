@@ -70,6 +70,7 @@ fn step_through_acts(family: Family) {
     for act in ACTS {
         let stops = step_through(&mut stage, act);
         println!("{:?}: {}: killed at {stops} stops", act.protocol, act.name);
+        assert!(stops > 0, "{}", act.name);
     }
     println!("{} kills; found: {}", stage.kills, stage.rows);
     for row in [Row::Taken, Row::Given, Row::PartlyGiven, Row::Stuck] {

@@ -79,7 +79,7 @@ fn belongings(manager: &mut Manager, address: std::net::SocketAddr) -> Belonging
 fn assert_flat(samples: &[u64]) {
     let settled = &samples[samples.len() / 6..];
     let (early, late) = settled.split_at(settled.len() / 2);
-    let most = |samples: &[u64]| samples.iter().copied().max().unwrap_or(0);
+    let most = |samples: &[u64]| samples.iter().copied().max().expect("there are some");
     println!("memory: at most {} bytes early, {} late", most(early), most(late));
     assert!(most(late) <= most(early) + GROWTH_MAX, "{samples:?}");
 }
@@ -136,6 +136,7 @@ impl Minute {
         tell(&kinds, &counts);
         println!("{letters}");
         println!("{kills} kills");
+        assert_eq!(kills > 0, self.kills > 0);
         letters.assert_right(u64::from(kills) + 1, kills == 0);
         half_close(&faithful);
         rest(&mut faithful);

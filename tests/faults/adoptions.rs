@@ -99,6 +99,7 @@ fn whatever_fails_in_a_start_nobody_is_misread_and_nobody_waits_for_ever() {
                 break;
             }
         }
+        assert!(starts.tally.get(fault) > 0, "{fault}");
     }
     let Starts { tally, given_up, lost } = starts;
     println!("{tally}; {given_up} gave up and the next went on, {lost} conversations reset");
