@@ -141,6 +141,29 @@ fn the_picture_of_the_floors_is_the_readmes() {
     assert!(readme.contains(picture), "the README has another");
 }
 
+#[test]
+fn every_file_of_tests_is_in_the_table() {
+    let text = page("CONTRIBUTING.md");
+    let listed: Vec<_> = links(&text).into_iter().map(|(target, _)| target).collect();
+    let files = fs::read_dir(folder().join("../../tests")).expect("there are tests");
+    let mut found = 0;
+    for file in files {
+        let file = file.expect("it has a name");
+        let mut name = file.file_name().into_string().expect("it is text");
+        if file.path().is_dir() {
+            name += "/main.rs";
+        } else if file.path().extension().is_none_or(|end| end != "rs") {
+            continue;
+        }
+        let link = format!("../../tests/{name}");
+        if place("CONTRIBUTING.md", &link).exists() {
+            assert!(listed.contains(&link.as_str()), "{link}");
+            found += 1;
+        }
+    }
+    assert!(found > 20);
+}
+
 fn scenes(text: &str) -> Vec<&str> {
     let begin = text.split("```console\n").skip(1);
     begin.map(|scene| scene.split("```").next().expect("there is a first")).collect()
