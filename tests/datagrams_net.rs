@@ -1,5 +1,7 @@
 //! Datagrams in a network of the test's own: several addresses, forged sources,
 //! broadcasts, routes that lead nowhere. It takes root.
+//!
+//! It is long because all of it takes place in the same made-up network.
 #![allow(clippy::unwrap_used, reason = "what is not #[test] here serves tests only")]
 #![allow(unsafe_code, reason = "only so a thread gets a network of its own, and bytes a label")]
 

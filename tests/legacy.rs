@@ -1,5 +1,7 @@
 //! What a daemon leaves behind may be wanting: no place in the store, another
 //! layout, other rules, damage. Whoever can go on goes on; nobody is misread.
+//!
+//! It is long because each kind of damage is done to the same house.
 
 mod ordeal;
 mod peers;

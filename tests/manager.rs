@@ -1,6 +1,8 @@
 //! The fake manager does with a daemon what systemd would. The daemon here is
 //! this very test, started again as a [`stand_in`] that needs little besides
 //! `echod::systemd`, so its hand-over and its bags are tested by real kills too.
+//!
+//! It is long because the stand-in and whoever drives it are one program.
 #![allow(clippy::unwrap_used, reason = "what is not #[test] here is the stand-in")]
 
 mod support;

@@ -2,6 +2,8 @@
 //!
 //! Each test has two roles. The parent is the journal; the child, the same test
 //! started again, records what the parent expects.
+//!
+//! It is long because the two roles are the same for every kind of record.
 
 #[path = "support/journal.rs"]
 mod journal;

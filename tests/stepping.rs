@@ -1,5 +1,7 @@
 //! Killed at every system call's entry and exit, in turns and in adoption, and
 //! behind every store into the memory file, the daemon loses nothing.
+//!
+//! It is long because turns and adoptions are stepped through on one stage.
 
 mod ordeal;
 mod peers;

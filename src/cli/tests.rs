@@ -1,4 +1,6 @@
 //! Every option, from both sides, and every way to be wrong.
+//!
+//! It is long because the tables of options, right and wrong, share one way to ask.
 
 use super::*;
 use crate::config::{Connections, Level};

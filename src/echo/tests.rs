@@ -1,5 +1,7 @@
 //! The core, bytes in and bytes out: named facts, every cut of every short
 //! input, and long inputs at random.
+//!
+//! It is long because three protocols are held to the same cuts by the same functions.
 
 use super::*;
 use proptest::prelude::*;

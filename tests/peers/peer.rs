@@ -1,4 +1,6 @@
 //! One peer: says its text, checks what it hears, and says goodbye.
+//!
+//! It is long because what a peer plans, says and checks is one state.
 
 use super::place::Place;
 use super::text::{Random, SUFFIX, Text, text};

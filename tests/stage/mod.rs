@@ -1,5 +1,7 @@
 //! A stage for one daemon that is traced, and for peers that do what they are
 //! told.
+//!
+//! It is long because the stage and who stands on it see each other's fields.
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part")]
 
 pub mod acts;

@@ -2,6 +2,8 @@
 //! instruction, so that it can be killed at exactly that instant.
 //!
 //! The serving thread is the one that is stopped; any other runs freely.
+//!
+//! It is long because everything that `ptrace` is told is in one place.
 #![allow(unsafe_code, reason = "rustix has no ptrace(2)")]
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part")]
 

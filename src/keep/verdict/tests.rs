@@ -4,6 +4,8 @@
 //! A fuse burns with each effect; when it is out, the process is dead, and the
 //! next one starts with a verdict. In the end the peer must have every answer
 //! once, whole and in order.
+//!
+//! It is long because the model and those who kill it share every field.
 
 use super::*;
 use crate::conversation::Id;
