@@ -11,7 +11,7 @@ use echod::systemd::{BagNumber, Entry, Hand, NoPlace, Store, Tally, inherit, pee
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::Signal;
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -61,6 +61,15 @@ fn more_sockets_than_the_shell_has_digits_for_arrive_in_order() {
     assert!(status.starts_with(&format!("hand: {};", names.join(":"))), "{status}");
 }
 
+/// A manager whose daemon echoes, and where.
+fn serving() -> (Manager, SocketAddr) {
+    let mut manager = manager();
+    let address = manager.listen_tcp("rfc862");
+    start(&mut manager, "echo");
+    manager.wait_ready();
+    (manager, address)
+}
+
 fn say(stream: &mut TcpStream, word: &[u8]) {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(word).unwrap();
@@ -71,10 +80,7 @@ fn say(stream: &mut TcpStream, word: &[u8]) {
 
 #[test]
 fn conversations_go_on_after_kills_and_restarts() {
-    let mut manager = manager();
-    let address = manager.listen_tcp("rfc862");
-    start(&mut manager, "echo");
-    manager.wait_ready();
+    let (mut manager, address) = serving();
     let mut stream = TcpStream::connect(address).unwrap();
     say(&mut stream, b"before");
     manager.kill(Signal::KILL);
@@ -94,10 +100,7 @@ fn conversations_go_on_after_kills_and_restarts() {
 
 #[test]
 fn a_conversation_that_ended_leaves_the_store_with_the_next_life() {
-    let mut manager = manager();
-    let address = manager.listen_tcp("rfc862");
-    start(&mut manager, "echo");
-    manager.wait_ready();
+    let (mut manager, address) = serving();
     let mut stream = TcpStream::connect(address).unwrap();
     say(&mut stream, b"hello");
     manager.kill(Signal::KILL);
@@ -109,10 +112,7 @@ fn a_conversation_that_ended_leaves_the_store_with_the_next_life() {
 
 #[test]
 fn hundreds_of_conversations_fill_several_bags_and_outlive_a_kill() {
-    let mut manager = manager();
-    let address = manager.listen_tcp("rfc862");
-    start(&mut manager, "echo");
-    manager.wait_ready();
+    let (mut manager, address) = serving();
     let mut streams: Vec<_> = (0..600)
         .map(|_| {
             let mut stream = TcpStream::connect(address).unwrap();
@@ -133,10 +133,7 @@ fn hundreds_of_conversations_fill_several_bags_and_outlive_a_kill() {
 
 #[test]
 fn after_a_stop_nothing_is_kept() {
-    let mut manager = manager();
-    let address = manager.listen_tcp("rfc862");
-    start(&mut manager, "echo");
-    manager.wait_ready();
+    let (mut manager, address) = serving();
     let mut stream = TcpStream::connect(address).unwrap();
     say(&mut stream, b"hello");
     manager.stop();
