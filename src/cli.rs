@@ -5,6 +5,7 @@
 mod arguments;
 mod environment;
 mod exit;
+pub(crate) mod information;
 pub(crate) mod usage;
 pub(crate) mod values;
 

@@ -6,6 +6,7 @@
     reason = "the options' comments are printed as they stand, brackets and all"
 )]
 
+use super::information::InformationArguments;
 use super::values::{self, Bytes, OrOff};
 use crate::config::{
     self, Backlog, Config, Connections, Drain, Idle, Level, Lifetime, Limits, Listen, MessageMax,
@@ -186,18 +187,6 @@ struct RecordArguments {
 
 const LEVELS: &[&str] =
     &[Level::Error.name(), Level::Warning.name(), Level::Info.name(), Level::Debug.name()];
-
-#[derive(Clone, Debug, clap::Args)]
-#[command(next_help_heading = "Information")]
-struct InformationArguments {
-    /// Print this text.
-    #[arg(long, short, action = ArgAction::Help, verbatim_doc_comment)]
-    help: Option<bool>,
-
-    /// Print the version.
-    #[arg(long, short = 'V', action = ArgAction::Version, verbatim_doc_comment)]
-    version: Option<bool>,
-}
 
 impl Arguments {
     /// The numbers they stand for. Suffix and exit word were checked one by one

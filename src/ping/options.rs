@@ -14,12 +14,14 @@ use super::plan::{
 };
 use super::target::Target;
 use crate::cli::{
-    Stop, usage,
+    Stop,
+    information::InformationArguments,
+    usage,
     values::{self, Bytes},
 };
 use crate::config::{EXIT_WORD, MESSAGE_MAX, MessageMax, SUFFIX};
 use crate::echo::{DATAGRAM_MAX, Protocol, Rule};
-use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
+use clap::{CommandFactory, FromArgMatches, Parser};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
@@ -191,18 +193,6 @@ struct OutputArguments {
     /// Take so much loss for none, 0 to 100 per cent.
     #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = values::text::<Percent>(), verbatim_doc_comment)]
     loss_max: Percent,
-}
-
-#[derive(Clone, Debug, clap::Args)]
-#[command(next_help_heading = "Information")]
-struct InformationArguments {
-    /// Print this text.
-    #[arg(long, short, action = ArgAction::Help, verbatim_doc_comment)]
-    help: Option<bool>,
-
-    /// Print the version.
-    #[arg(long, short = 'V', action = ArgAction::Version, verbatim_doc_comment)]
-    version: Option<bool>,
 }
 
 /// The whole command line, for the manual and the shell completions.
