@@ -72,4 +72,22 @@ mod tests {
         assert!((0..1000).all(|number| memory.record(number).id().is_some()));
         assert!((1000..RECORDS).all(|number| memory.record(number).id().is_none()));
     }
+
+    #[test]
+    fn what_a_crowd_left_on_the_heap_is_given_back_under_the_last_who_stays() {
+        const SIZE: usize = 1_024;
+        const CROWD: usize = 64 << 10;
+        let resident = || {
+            let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+            pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * PAGE
+        };
+        let mut crowd: Vec<Box<[u8; SIZE]>> = (0..CROWD).map(|_| Box::new([1; SIZE])).collect();
+        let last = crowd.pop();
+        drop(crowd);
+        let before = resident();
+        trim_heap();
+        let given_back = before.saturating_sub(resident());
+        assert!(given_back > SIZE * CROWD / 2, "{given_back} of {before} bytes are given back");
+        drop(last);
+    }
 }
