@@ -64,12 +64,12 @@ fn entry(text: &[u8]) -> Option<Entry> {
     (text[13] == 1).then(|| Entry { id: number(&text[..8]), record, protocol: text[12] })
 }
 
-fn pair() -> (OwnedFd, OwnedFd) {
+pub fn pair() -> (OwnedFd, OwnedFd) {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).expect("a pair of sockets")
 }
 
-fn send(bag: &OwnedFd, text: &[u8], fds: &[BorrowedFd<'_>]) {
+pub fn send(bag: &OwnedFd, text: &[u8], fds: &[BorrowedFd<'_>]) {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     assert!(fds.is_empty() || control.push(SendAncillaryMessage::ScmRights(fds)));
@@ -81,6 +81,6 @@ fn inode(fd: impl AsFd) -> u64 {
 }
 
 /// Of this thread's process; the lowest free number says it without a list.
-fn open_descriptors() -> usize {
+pub fn open_descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").expect("proc is mounted").count()
 }

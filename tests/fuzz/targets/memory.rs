@@ -6,12 +6,13 @@ use super::input::Input;
 use echod::conversation::{Counters, Phase, Refusal};
 use echod::echo::{self, Protocol, Rule};
 use echod::keep::{
-    Done, Memory, MemoryError, Noted, RULES, SLOT_SIZE, SLOTS, Slot, Terms, Verdict, verdict,
+    Done, Header, Memory, MemoryError, Noted, RULES, SLOT_SIZE, SLOTS, Slot, Terms, Verdict,
+    verdict,
 };
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fstat, ftruncate, memfd_create};
 use rustix::io::{dup, pread, pwrite};
 use std::num::NonZeroU64;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::LazyLock;
 
 /// Where things lie; a frozen layout.
@@ -20,7 +21,7 @@ const RULE: u64 = 2_048;
 const RECORDS_AT: u64 = 5 * 4_096;
 const RECORD: u64 = 64;
 const DATAGRAMS: u64 = 2 << 20;
-const SLOTS_AT: u64 = RECORDS_AT + 65_536 * RECORD + DATAGRAMS;
+pub const SLOTS_AT: u64 = RECORDS_AT + 65_536 * RECORD + DATAGRAMS;
 const SLOT: u64 = 17 * 4_096;
 /// How much of the head is restored, and how many records are looked at.
 const HEAD: usize = 5 * 4_096 + 8 * 64;
@@ -117,13 +118,13 @@ fn file(shape: u8, input: &mut Input) -> OwnedFd {
     file
 }
 
-fn put(file: &OwnedFd, size: u64, at: u64, bytes: &[u8]) {
+pub fn put(file: impl AsFd, size: u64, at: u64, bytes: &[u8]) {
     let room = usize::try_from(size.saturating_sub(at)).expect("64 bits");
     let bytes = &bytes[..bytes.len().min(room)];
     assert_eq!(pwrite(file, bytes, at).expect("it is a file"), bytes.len());
 }
 
-fn read(file: &OwnedFd, at: u64, length: usize) -> Vec<u8> {
+pub fn read(file: impl AsFd, at: u64, length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
     pread(file, &mut bytes, at).expect("it is a file");
     bytes
@@ -278,10 +279,16 @@ fn rules(memory: &Memory) {
 }
 
 /// A daemon has one memory file for its whole life; this has thousands.
-fn unmap(memory: Memory) {
-    let base = std::ptr::from_ref(memory.header()).cast_mut().cast();
+pub fn unmap(memory: Memory) {
+    let header = memory.header();
     drop(memory);
+    unmap_at(header);
+}
+
+/// The same, of a memory file that nobody has any more.
+pub fn unmap_at(header: *const Header) {
+    let base = header.cast_mut().cast();
     let size = usize::try_from(IMAGE.size).expect("64 bits");
-    // SAFETY: the mapping begins with the header, and nobody has it any more.
+    // SAFETY: the mapping begins with the header, and nobody looks at it any more.
     unsafe { rustix::mm::munmap(base, size) }.expect("it is mapped");
 }

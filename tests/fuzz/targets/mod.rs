@@ -10,17 +10,19 @@ mod bag;
 mod core;
 mod datagrams;
 mod descriptors;
+mod desk;
 mod environment;
 mod input;
 mod line;
 mod memory;
+mod meters;
 mod talk;
 
 /// Takes any bytes, and panics if anything is wrong.
 pub type Target = fn(&[u8]);
 
 /// Every target, with the name of its corpus.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("address", address::run),
     ("bag", bag::run),
     ("core", core::run),
@@ -29,4 +31,5 @@ pub const TARGETS: [(&str, Target); 8] = [
     ("environment", environment::run),
     ("line", line::run),
     ("memory", memory::run),
+    ("meters", meters::run),
 ];
