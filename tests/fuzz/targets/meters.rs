@@ -133,8 +133,7 @@ impl Left {
             peer,
             given,
             more: input.field().to_vec(),
-            is_countable: done.taken.checked_add(taken as u64).is_some()
-                && done.given.checked_add(due.len() as u64).is_some(),
+            is_countable: is_countable(done.taken, taken) && is_countable(done.given, due.len()),
             due,
         });
     }
@@ -226,8 +225,8 @@ impl Left {
             (noted.c0, noted.w0)
         } else {
             let last = usize::from(half(32) == 1);
-            let given = word(16 + 8 * last).wrapping_add(note(160 + 64 * last));
-            (word(8).wrapping_add(note(96)), given)
+            let given = word(16 + 8 * last).saturating_add(note(160 + 64 * last));
+            (word(8).saturating_add(note(96)), given)
         };
         Counters { taken, given, phase: *phase }
     }
@@ -298,6 +297,11 @@ impl Talk {
         heard.extend(echo::farewell(rule, *protocol, state).flatten());
         (Some(heard), keeps)
     }
+}
+
+/// Whether so many bytes more can be counted; beyond it all is a contradiction.
+fn is_countable(before: u64, more: usize) -> bool {
+    before.checked_add(more as u64).is_some_and(|sum| sum < 1 << 63)
 }
 
 /// Ends a conversation on one side, on both, or not at all.
