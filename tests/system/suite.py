@@ -33,14 +33,17 @@ def run(name, built, results, words):
     files = [file for file in FILES if _cases(file, words)]
     if not files:
         return
-    place = {}
-    if not results.show(name, "the_root_is_there", lambda: place.update(root=root.ready(name))):
-        return
+    places = {}
     for file in files:
+        module = importlib.import_module(f"cases.{file}")
+        kind = getattr(module, "ROOT", root.EQUIPPED)
+        if kind not in places and not results.show(name, f"the_{kind.name}_root_is_there",
+                                                   lambda kind=kind: places.update({kind: root.ready(name, kind)})):
+            return
         todo = [body for body in _cases(file, words) if name in (body.marks["suites"] or root.SUITES)]
-        prepare = getattr(importlib.import_module(f"cases.{file}"), "prepare", install)
+        prepare = getattr(module, "prepare", install)
         while todo:
-            todo = _on_one_machine(name, file, todo, place["root"], prepare, built, results)
+            todo = _on_one_machine(name, file, todo, places[kind], prepare, built, results)
             prepare = install
 
 

@@ -8,7 +8,8 @@ ELSEWHERE = ("/proc/", "/sys/", "/dev/", "/run/", "/tmp/", "/var/log/", "/var/li
              "/var/cache/", "/opt/", "/var/tmp/", "/root/", "/var/backups/", "/var/lib/systemd/timers/")
 
 
-def _files(host):
+def files(host):
+    """Every file, and what kind of file it is."""
     found = host.run("find / -xdev -print0 | xargs -0 -n 200 stat -c '%F %n' 2>/dev/null; true").splitlines()
     return {line for line in found if not any(f" {place}" in line for place in ELSEWHERE)}
 
@@ -17,10 +18,11 @@ def prepare(host):
     """Nothing is installed; what is there now must be there after the purge."""
     # As it is after any package has come and gone.
     host.run("systemctl daemon-reload; journalctl --update-catalog")
-    host.before = _files(host), host.run("getent passwd; getent group; cat /etc/passwd /etc/group")
+    host.before = files(host), host.run("getent passwd; getent group; cat /etc/passwd /etc/group")
 
 
-def _gone(host):
+def gone(host):
+    """No unit, process or socket of the package is left."""
     for unit in UNITS:
         assert host.show(unit, "LoadState") == "not-found", f"{unit}: {host.show(unit, 'LoadState')}"
         assert not active(host, unit)
@@ -38,7 +40,7 @@ def removal_stops_everything_and_masks_nothing(host):
     for unit in SOCKETS:
         hears(host, unit)
     host.run("apt-get remove -y echod")
-    _gone(host)
+    gone(host)
     host.run("test ! -e /usr/sbin/echod && test ! -e /usr/bin/echo-ping && test ! -e /usr/share/doc/echod")
     host.run("test -e /etc/default/echod")
 
@@ -58,12 +60,12 @@ def purging_leaves_no_file_no_user_and_no_failed_unit(host):
     for unit in SOCKETS:
         hears(host, unit)
     host.run("apt-get purge -y echod")
-    _gone(host)
-    files, users = host.before
-    after = _files(host)
-    assert after == files, f"left: {sorted(after - files)}\nlost: {sorted(files - after)}"
+    gone(host)
+    before, users = host.before
+    after = files(host)
+    assert after == before, f"left: {sorted(after - before)}\nlost: {sorted(before - after)}"
     assert host.run("getent passwd; getent group; cat /etc/passwd /etc/group") == users
-    return f"{len(files)} files compared"
+    return f"{len(before)} files compared"
 
 
 @case(complains="Address already in use|Failed")
@@ -76,7 +78,7 @@ def a_failed_unit_goes_with_the_package(host):
     host.run("pkill -f '[t]ime.sleep.601'")
     squatter.wait()
     host.run("apt-get purge -y echod")
-    _gone(host)
+    gone(host)
 
 
 @case
@@ -86,4 +88,4 @@ def a_masked_unit_does_not_hinder_removal(host):
     host.run("apt-get purge -y echod")
     assert not active(host, "echo.service") and listening(host) == []
     host.run("systemctl unmask echo-rfc862.socket")
-    _gone(host)
+    gone(host)
