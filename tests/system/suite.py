@@ -12,7 +12,7 @@ SERVICES = ["echo.service", "echo-rfc862.service"]
 UNITS = SOCKETS + SERVICES
 
 # In the order of an administrator's life with the package.
-FILES = ["install", "sockets", "journal", "choices", "upgrade", "outlive", "faults", "locks", "examples", "client", "scaling", "policy", "red", "removal"]
+FILES = ["walk", "install", "sockets", "journal", "choices", "upgrade", "outlive", "faults", "locks", "examples", "client", "scaling", "policy", "red", "removal"]
 
 
 def case(function=None, *, complains=None, degraded=False, suites=None):
