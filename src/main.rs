@@ -4,6 +4,7 @@
 use echod::cli::{self, ExitStatus};
 use echod::daemon::{self, Beginning, Failure};
 use echod::report;
+use echod::socket;
 use echod::systemd::{Manager, inherit};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -23,7 +24,7 @@ fn main() -> ExitCode {
         Err(stop) => return stop.end().into(),
     };
     let config = invocation.config;
-    let reporter = match report::start(&config.records) {
+    let reporter = match report::start(&config.records, socket::live_apart) {
         Ok(reporter) => reporter,
         Err(error) => {
             cli::complain(format_args!("cannot write records: {error}"));

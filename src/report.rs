@@ -130,11 +130,13 @@ pub struct Reporter {
 }
 
 /// Starts the thread that writes records, for the functions called on this
-/// thread. Reads `JOURNAL_STREAM`, so it comes before any other thread.
+/// thread. Reads `JOURNAL_STREAM`, so it comes before any other thread. The new
+/// one does `first` before it opens a descriptor; it will use no other than its own.
 ///
 /// Fails if there is no standard error, or no second thread to be had.
-pub fn start(records: &Records) -> io::Result<Reporter> {
-    let (sink, trouble) = Sink::open(std::env::var("JOURNAL_STREAM").ok().as_deref())?;
+pub fn start(records: &Records, first: impl FnOnce() + Send + 'static) -> io::Result<Reporter> {
+    let journal_stream = std::env::var("JOURNAL_STREAM").ok();
+    let (opened, opening) = mpsc::sync_channel(0);
     let (queue, records_queue) = mpsc::sync_channel(QUEUE_MAX);
     let (finished, done) = mpsc::sync_channel(0);
     let lost = Arc::new(AtomicU64::new(0));
@@ -142,8 +144,17 @@ pub fn start(records: &Records) -> io::Result<Reporter> {
     std::thread::Builder::new().name("records".to_owned()).spawn(move || {
         // Dropped when the last record is written, which is how `finish` learns of it.
         let _finished: SyncSender<()> = finished;
-        Writer { sink, lost: &lost_too, level }.run(&records_queue);
+        first();
+        match Sink::open(journal_stream.as_deref()) {
+            Err(error) => drop(opened.send(Err(error))),
+            Ok((sink, trouble)) => {
+                if opened.send(Ok(trouble)).is_ok() {
+                    Writer { sink, lost: &lost_too, level }.run(&records_queue);
+                }
+            }
+        }
     })?;
+    let trouble = opening.recv().map_err(io::Error::other)??;
     let (budget, summaries) = (Budget::new(records.rate), Summaries::default());
     OUTBOX.set(Some(Outbox { level, queue, lost, budget, summaries }));
     if let Some(trouble) = trouble {

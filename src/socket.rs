@@ -4,6 +4,7 @@
 #![expect(unsafe_code, reason = "counters and batches are behind raw system calls")]
 
 mod accept;
+mod apart;
 mod batch;
 mod counters;
 mod envelope;
@@ -16,6 +17,7 @@ mod vsock;
 mod watch;
 
 pub use accept::{Accepted, accept, is_dead, local, peer, prepare_listener, prepare_stream};
+pub use apart::live_apart;
 pub use batch::{AREA_SIZE, Arrived, BATCH, Batch, Given, Owner};
 pub use counters::{counters, idle_time, is_counted, segment};
 pub use envelope::{Control, Sender};

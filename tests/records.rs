@@ -14,6 +14,7 @@ use echod::conversation::{Ending, Id, Refusal, Totals};
 use echod::echo::Protocol;
 use echod::endpoint::{Party, Transport};
 use echod::report::{self, Adopted, Envelope, Finish, Introduction, Parting, Recording};
+use echod::socket;
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -134,7 +135,7 @@ fn hold_a_conversation() {
 #[test]
 fn a_conversation_arrives_with_all_its_fields() {
     if is_child() {
-        let reporter = report::start(&DEBUG).expect("a reporter");
+        let reporter = report::start(&DEBUG, socket::live_apart).expect("a reporter");
         hold_a_conversation();
         assert_eq!(reporter.finish(PATIENCE), Finish::Whole);
         return;
@@ -188,7 +189,7 @@ fn what_does_not_apply_is_absent() {
     (who.transport, who.protocol) = (Transport::UnixStream, Protocol::Rfc862);
     (who.local, who.peer) = (Party::Unknown, Party::Process { pid: 42, uid: 1000 });
     if is_child() {
-        let reporter = report::start(&DEBUG).expect("a reporter");
+        let reporter = report::start(&DEBUG, socket::live_apart).expect("a reporter");
         let recording = report::began(&who);
         report::ended(&who, recording, Ending::Reset, &Totals::default());
         assert_eq!(reporter.finish(PATIENCE), Finish::Whole);
@@ -220,7 +221,7 @@ fn a_forged_record_stays_one_harmless_record() {
     let zeros = vec![0; 1 << 20];
     let forged: [&[u8]; 3] = [b"x\nPRIORITY=0\nMESSAGE=owned", b"\x1b]0;owned\x07", &zeros];
     if is_child() {
-        let reporter = report::start(&DEBUG).expect("a reporter");
+        let reporter = report::start(&DEBUG, socket::live_apart).expect("a reporter");
         for message in forged {
             report::received(id(7), message);
         }
@@ -315,7 +316,7 @@ const EVERYTHING: [(&str, &str, &str); 13] = [
 #[test]
 fn every_record_has_its_priority_and_its_catalogue_entry() {
     if is_child() {
-        let reporter = report::start(&DEBUG).expect("a reporter");
+        let reporter = report::start(&DEBUG, socket::live_apart).expect("a reporter");
         record_everything();
         assert_eq!(reporter.finish(PATIENCE), Finish::Whole);
         return;
@@ -345,7 +346,8 @@ fn every_record_has_its_priority_and_its_catalogue_entry() {
 fn what_the_budget_does_not_cover_is_summed_up() {
     if is_child() {
         let rate = Rate::literal(1, 2);
-        let reporter = report::start(&Records { level: Level::Info, rate }).expect("a reporter");
+        let reporter = report::start(&Records { level: Level::Info, rate }, socket::live_apart)
+            .expect("a reporter");
         let recordings: Vec<_> = (1..=100).map(|n| report::began(&introduction(n))).collect();
         assert_eq!(recordings[0], Recording::Single);
         assert!(report::due().is_some());
@@ -384,7 +386,7 @@ fn what_the_budget_does_not_cover_is_summed_up() {
 fn a_journal_that_does_not_read_delays_nobody_and_the_loss_is_told() {
     const MESSAGES: u64 = 20_000;
     if is_child() {
-        let reporter = report::start(&DEBUG).expect("a reporter");
+        let reporter = report::start(&DEBUG, socket::live_apart).expect("a reporter");
         (1..=MESSAGES).for_each(|number| report::received(id(number), b"hello"));
         // Nobody has read a single record yet, and we are through.
         pause_at("recorded");
@@ -421,7 +423,7 @@ fn lost_count(message: &str) -> u64 {
 #[test]
 fn a_journal_that_never_reads_is_not_waited_for_at_the_end() {
     if is_child() {
-        let reporter = report::start(&DEBUG).expect("a reporter");
+        let reporter = report::start(&DEBUG, socket::live_apart).expect("a reporter");
         (1..=20_000).for_each(|number| report::received(id(number), b"hello"));
         assert_eq!(reporter.finish(Duration::from_millis(1)), Finish::Late);
         return;
@@ -435,7 +437,7 @@ fn a_journal_that_never_reads_is_not_waited_for_at_the_end() {
 #[test]
 fn a_journal_that_went_away_is_found_back_and_the_loss_is_told() {
     if is_child() {
-        let reporter = report::start(&DEBUG).expect("a reporter");
+        let reporter = report::start(&DEBUG, socket::live_apart).expect("a reporter");
         pause_at("first");
         (1..=10).for_each(|number| report::received(id(number), b"meanwhile"));
         let late = Instant::now() + PATIENCE;
@@ -470,7 +472,7 @@ fn a_journal_that_went_away_is_found_back_and_the_loss_is_told() {
 #[test]
 fn without_a_journal_to_reach_the_lines_carry_their_priority() {
     if is_child() {
-        let reporter = report::start(&DEBUG).expect("a reporter");
+        let reporter = report::start(&DEBUG, socket::live_apart).expect("a reporter");
         report::received(id(1), b"x\nPRIORITY=0");
         report::stopping(Parting::Drain(1));
         assert_eq!(reporter.finish(PATIENCE), Finish::Whole);
@@ -497,7 +499,8 @@ fn without_a_journal_to_reach_the_lines_carry_their_priority() {
 #[test]
 fn a_terminal_gets_one_line_for_each_record() {
     if is_child() {
-        let reporter = report::start(&Records { level: Level::Info, ..DEBUG }).expect("a reporter");
+        let reporter = report::start(&Records { level: Level::Info, ..DEBUG }, socket::live_apart)
+            .expect("a reporter");
         report::received(id(1), b"below the level");
         report::unknown_variable("ECHOD_A\nechod: owned".as_ref());
         report::ready(
@@ -534,7 +537,7 @@ fn echo_fields(entries: &[Entry]) -> BTreeSet<&str> {
 #[test]
 fn every_field_of_the_interface_is_recorded_and_no_other() {
     if is_child() {
-        let reporter = report::start(&DEBUG).expect("a reporter");
+        let reporter = report::start(&DEBUG, socket::live_apart).expect("a reporter");
         hold_a_conversation();
         let mut who = introduction(6);
         who.peer = Party::Process { pid: 42, uid: 1000 };
@@ -621,6 +624,59 @@ fn the_daemon_echoes_while_its_journal_does_not_read() {
     let mut entries = std::iter::from_fn(|| journal.next());
     let lost = entries.find(|entry| entry.get("MESSAGE_ID") == Some(message_id("lost")));
     assert!(lost_count(lost.expect("a loss").get("MESSAGE").expect("words")) > 0);
+    drop(stream);
+    journal.rest(stop(daemon));
+}
+
+/// A thread, as the kernel tells of it: what its descriptors are, and the signals
+/// that it does not have.
+#[derive(Debug)]
+struct Thread {
+    links: Vec<String>,
+    blocked: u64,
+}
+
+/// A process's threads, by their names.
+fn threads(pid: u32) -> BTreeMap<String, Thread> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("it runs");
+    let each = tasks.map(|task| {
+        let task = task.expect("a thread").path();
+        let name = std::fs::read_to_string(task.join("comm")).expect("it has a name");
+        let status = std::fs::read_to_string(task.join("status")).expect("it has a status");
+        let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:"));
+        let blocked = u64::from_str_radix(blocked.expect("a mask").trim(), 16).expect("a number");
+        let links = std::fs::read_dir(task.join("fd")).expect("it has descriptors");
+        let links = links.map(|link| std::fs::read_link(link.expect("a descriptor").path()));
+        let links = links.filter_map(|link| Some(link.ok()?.display().to_string()));
+        (name.trim_end().to_owned(), Thread { links: links.collect(), blocked })
+    });
+    each.collect()
+}
+
+#[test]
+fn the_thread_that_writes_has_descriptors_of_its_own_and_no_signals() {
+    let Some(journal) = Journal::new() else { return };
+    let (daemon, address) = daemon(&journal);
+    let stream = connect(address);
+    say(&stream, b"hello");
+    let pid = daemon.child.as_ref().expect("it runs").id();
+    let threads = threads(pid);
+    assert_eq!(threads.keys().collect::<Vec<_>>(), ["echod", "records"]);
+    let sockets = |thread: &str| {
+        let links = threads[thread].links.iter().filter(|link| link.starts_with("socket:"));
+        links.cloned().collect::<BTreeSet<_>>()
+    };
+    // The listener, the conversation and more; the journal's end is the other's.
+    assert!(sockets("echod").len() >= 3, "{threads:?}");
+    // Standard error is everybody's.
+    assert_eq!(sockets("echod").intersection(&sockets("records")).count(), 1, "{threads:?}");
+    assert!(threads["records"].links.len() <= 5, "{threads:?}");
+    // A handler in it would wake nobody.
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+        let bit = 1 << (signal.as_raw() - 1);
+        let blocked = ["echod", "records"].map(|thread| threads[thread].blocked & bit);
+        assert_eq!(blocked, [0, bit], "{signal:?}");
+    }
     drop(stream);
     journal.rest(stop(daemon));
 }
