@@ -145,7 +145,7 @@ impl Desk {
     }
 
     /// Which deadline has passed; none, if the kernel has heard the peer since.
-    fn lateness(&mut self, number: u32) -> Turn {
+    pub(super) fn lateness(&mut self, number: u32) -> Turn {
         let idle = self.patience.idle();
         let talk = self.talk(number);
         Turn::Over(match (talk.ending, &talk.owed, talk.until) {
@@ -154,6 +154,11 @@ impl Desk {
             (_, Some(_), _) => Ending::Stalled,
             _ => {
                 talk.ask_when_heard();
+                // After a stop of the process, a deadline may be seen before what was
+                // said in time.
+                if socket::unread(talk.stream.as_fd()) > 0 {
+                    talk.heard = Instant::now();
+                }
                 if idle.is_some_and(|idle| talk.heard + idle > Instant::now()) {
                     return Turn::Answered;
                 }

@@ -3,8 +3,10 @@
 #[cfg(test)]
 mod full;
 
+use super::turn::Turn;
 use super::*;
 use crate::config::{Config, Idle, Lifetime, Stall};
+use crate::conversation::Ending;
 use crate::echo::{Protocol, Rule};
 use crate::endpoint::Transport;
 use crate::keep::{Memory, SLOTS};
@@ -120,6 +122,25 @@ async fn who_was_heard_has_the_idle_timeout_again() {
     peer.hears(b"hello").await;
     until(began + seconds(8), || peer.is_open()).await;
     peer.is_ended();
+}
+
+#[tokio::test(start_paused = true)]
+async fn whose_words_were_not_read_yet_is_not_idle() {
+    let mut config = config();
+    config.patience.idle = Some(Idle::literal(5_000));
+    open(&config);
+    let mut peer = Peer::begin(Protocol::Rfc862);
+    advance(seconds(1)).await;
+    let is_late = || {
+        with(|desk| {
+            desk.talk(0).heard -= seconds(5);
+            desk.lateness(0)
+        })
+    };
+    peer.say(b"hello");
+    assert_eq!(is_late(), Turn::Answered);
+    peer.hears(b"hello").await;
+    assert_eq!(is_late(), Turn::Over(Ending::Idle));
 }
 
 #[tokio::test(start_paused = true)]
