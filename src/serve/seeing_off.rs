@@ -104,13 +104,6 @@ impl Desk {
         let talk = self.talk(number);
         talk.parting = true;
         match ending {
-            // The close will be our end of file: nobody else holds the descriptor.
-            Ending::EndOfFile
-                if talk.rare.bag.is_none()
-                    && socket::delivery(talk.stream.as_fd()) == Delivery::Done =>
-            {
-                Way::Gone
-            }
             Ending::EndOfFile => {
                 socket::shut_down(talk.stream.as_fd());
                 Way::Answered
