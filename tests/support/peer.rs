@@ -140,12 +140,16 @@ pub fn cpu_time(pid: u32) -> Duration {
     Duration::from_nanos(nanoseconds.expect("the first number is the time on a processor"))
 }
 
-/// Memory of a process, in bytes: its own, and its part of what it shares.
+/// Memory of a process, in bytes: its heap and stacks, and its part of what it
+/// shares; not of the program's file, of which it has a larger part whenever another
+/// process that runs it ends.
 pub fn memory(pid: u32) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("it runs");
-    let pss = text.lines().find_map(|line| line.strip_prefix("Pss:")).expect("there is Pss");
-    let kibibytes = pss.trim().trim_end_matches(" kB").trim();
-    kibibytes.parse::<u64>().expect("it is a number") * 1024
+    let kibibytes = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("it is there");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("it is a number")
+    };
+    (kibibytes("Pss_Anon:") + kibibytes("Pss_Shmem:")) * 1024
 }
 
 /// What a process has open, without the numbers of inodes.
