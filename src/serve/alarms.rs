@@ -49,8 +49,8 @@ impl Desk {
         self.unset_alarm(number);
         self.talk(number).alarm = Some(deadline);
         self.alarms.set.insert((deadline, number), waker.clone());
-        if self.alarms.set.first_key_value().is_some_and(|(first, _)| *first == (deadline, number))
-        {
+        let first = self.alarms.set.first_key_value().map(|(&first, _)| first);
+        if first == Some((deadline, number)) {
             self.signs.alarm.notify_one();
         }
         false

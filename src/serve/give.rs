@@ -30,6 +30,13 @@ pub(super) enum Given {
     Broken,
 }
 
+impl Given {
+    /// What an error means after so many bytes.
+    fn stopped(given: u64, error: &io::Error) -> Self {
+        if error.kind() == io::ErrorKind::WouldBlock { Self::Short(given) } else { Self::Broken }
+    }
+}
+
 /// Gives an answer of one piece, or of none.
 pub(super) fn give_whole(line: Line<'_>, piece: &[u8]) -> Given {
     if piece.is_empty() {
@@ -38,8 +45,7 @@ pub(super) fn give_whole(line: Line<'_>, piece: &[u8]) -> Given {
     match line.give(&[IoSlice::new(piece)]) {
         Ok(n) if n == piece.len() => Given::Whole(n as u64),
         Ok(n) => Given::Short(n as u64),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Given::Short(0),
-        Err(_) => Given::Broken,
+        Err(error) => Given::stopped(0, &error),
     }
 }
 
@@ -65,10 +71,7 @@ pub(super) fn give(line: Line<'_>, answer: &mut Answer<'_>, skip: u64) -> Given 
                     return Given::Short(given);
                 }
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                return Given::Short(given);
-            }
-            Err(_) => return Given::Broken,
+            Err(error) => return Given::stopped(given, &error),
         }
     }
     if answer.is_empty() { Given::Whole(given) } else { Given::Short(given) }

@@ -95,6 +95,14 @@ impl Peer {
     }
 }
 
+/// A desk that waits so long, a peer at it, and when that one came.
+fn begin_patiently(idle: Idle, stall: Stall) -> (Peer, Instant) {
+    let mut config = config();
+    (config.patience.idle, config.patience.stall) = (Some(idle), stall);
+    open(&config);
+    (Peer::begin(Protocol::Rfc862), Instant::now())
+}
+
 fn conversations() -> u32 {
     with(|desk| desk.conversations())
 }
@@ -162,15 +170,10 @@ async fn a_life_ends_to_the_instant_whatever_is_said() {
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_must_be_taken_whole_within_the_stall_timeout_however_it_trickles() {
-    let mut config = config();
-    config.patience.stall = Stall::literal(10_000);
     // Who is owed an answer is not idle.
-    config.patience.idle = Some(Idle::literal(5_000));
-    open(&config);
-    let mut peer = Peer::begin(Protocol::Rfc862);
+    let (mut peer, began) = begin_patiently(Idle::literal(5_000), Stall::literal(10_000));
     peer.say(&vec![7; 65_536]);
     now().await;
-    let began = Instant::now();
     for second in 1..10 {
         sleep_until(began + seconds(second)).await;
         assert_eq!(peer.hear(100).map(|heard| heard.len()), Some(100));
@@ -182,12 +185,7 @@ async fn an_answer_must_be_taken_whole_within_the_stall_timeout_however_it_trick
 
 #[tokio::test(start_paused = true)]
 async fn a_deadline_sooner_than_the_one_that_was_waited_for_is_kept_to_the_instant() {
-    let mut config = config();
-    config.patience.idle = Some(Idle::literal(20_000));
-    config.patience.stall = Stall::literal(5_000);
-    open(&config);
-    let mut peer = Peer::begin(Protocol::Rfc862);
-    let began = Instant::now();
+    let (mut peer, began) = begin_patiently(Idle::literal(20_000), Stall::literal(5_000));
     sleep_until(began + seconds(3)).await;
     peer.say(&vec![7; 65_536]);
     until(began + seconds(8), || assert_eq!(conversations(), 1)).await;
@@ -196,12 +194,7 @@ async fn a_deadline_sooner_than_the_one_that_was_waited_for_is_kept_to_the_insta
 
 #[tokio::test(start_paused = true)]
 async fn who_took_its_answer_in_the_end_is_idle_from_then_on() {
-    let mut config = config();
-    config.patience.idle = Some(Idle::literal(5_000));
-    config.patience.stall = Stall::literal(10_000);
-    open(&config);
-    let mut peer = Peer::begin(Protocol::Rfc862);
-    let began = Instant::now();
+    let (mut peer, began) = begin_patiently(Idle::literal(5_000), Stall::literal(10_000));
     peer.say(&vec![7; 65_536]);
     now().await;
     sleep_until(began + seconds(2)).await;
