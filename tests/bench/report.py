@@ -4,6 +4,7 @@ import pathlib
 import platform
 import shutil
 import subprocess
+import textwrap
 import time
 
 import measure
@@ -201,6 +202,18 @@ def sandbox(reading):
             "answer is taken outside, since a service manager has made the sandbox before it.")
 
 
+def wrapped(lines):
+    """Prose in lines that are read and compared with ease; tables, code and pictures as they are."""
+    code = False
+    for line in lines:
+        code ^= line.startswith("```")
+        if code or not line or line[0] in "|`!#":
+            yield line
+        else:
+            indent = "  " if line.startswith("- ") else ""
+            yield from textwrap.wrap(line, 88, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
 def write_page():
     """The last report as the package's page, with its plots beside it; its path."""
     folder = PAGE.with_suffix("")
@@ -273,4 +286,4 @@ def write(book, servers, many):
     failures = sorted({(e["cell"], e["why"]) for e in book.entries if e["kind"] == "failure"})
     if failures:
         out += ["## What failed", "", *("- %s: %s" % failure for failure in failures), ""]
-    (plan.BUILD / "report.md").write_text("\n".join(out))
+    (plan.BUILD / "report.md").write_text("\n".join(wrapped(out)))

@@ -110,8 +110,9 @@ def behind_haproxy_an_instance_that_goes_away_takes_its_own_conversations_only(h
         new = json.loads(new.stdout.strip().splitlines()[-1])
         status, summary, ended = _came(host, client)
         assert status == 1 and 0 < len(ended) < 100 and abs(len(ended) - own) <= 2, (own, len(ended), summary)
-        # Of the new ones those that were with it just then, and nobody afterwards.
-        assert not (new["refused"] or new["late"]) and new["wrong"] + new["reset"] <= 20, new
+        # Of the new ones those that were with the service, and those in the socket's queue,
+        # which ends after it: a client can be both, one after the other, and nobody is afterwards.
+        assert not (new["refused"] or new["late"]) and new["most"] <= 2, new
     finally:
         _end(host)
     return (f"{len(ended)} of 100 conversations ended, and {new['wrong'] + new['reset']} of "

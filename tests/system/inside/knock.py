@@ -3,12 +3,13 @@
     knock.py --at PROTOCOL,HOST:PORT... [--clients N] [--bound N] --during COMMAND
 
 Prints one line of JSON: how many were answered, refused, reset, wrong or late
-(more than --patience seconds), and the longest that one took. Exits 1 if any
-was not answered.
+(more than --patience seconds), how often the one client that it hit most was not
+answered, and the longest that one took. Exits 1 if any was not answered.
 """
 
 import argparse
 import asyncio
+import collections
 import json
 import sys
 import time
@@ -22,6 +23,7 @@ class Door:
     def __init__(self, patience):
         self.patience = patience
         self.counts = {"answered": 0, "refused": 0, "reset": 0, "wrong": 0, "late": 0}
+        self.unanswered = collections.Counter()
         self.longest, self.why = 0.0, set()
         self.over = asyncio.Event()
 
@@ -39,6 +41,7 @@ class Door:
         except asyncio.TimeoutError:
             fate, detail = "late", f"not answered within {self.patience} s"
         self.counts[fate] += 1
+        self.unanswered[number] += fate != "answered"
         self.longest = max(self.longest, time.monotonic() - began)
         if detail:
             self.why.add(str(detail))
@@ -83,7 +86,7 @@ async def run(chosen):
     await asyncio.sleep(chosen.settle)
     door.over.set()
     await asyncio.gather(*clients)
-    return {"command": status, **door.counts, "longest": round(door.longest, 3), "why": sorted(door.why)[:5]}
+    return {"command": status, **door.counts, "most": max(door.unanswered.values()), "longest": round(door.longest, 3), "why": sorted(door.why)[:5]}
 
 
 def main():
