@@ -173,7 +173,7 @@ impl Desk {
         }
         self.talks[number as usize] = Some(Talk {
             stream,
-            rare: Box::new(Rare { id, local, peer, bag: Some(bag), recording, task }),
+            rare: Box::new(Rare { id, local, peer, bag: Some(bag), recording, task, waker: None }),
             transport,
             terms,
             done,

@@ -3,16 +3,44 @@
 //! which every message would have to look at.
 
 use super::desk::{Desk, with};
-use std::collections::BTreeMap;
+use crate::keep::RECORDS;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 /// Whom to wake when. A conversation is in it at most once, at the instant that
 /// its talk has as `alarm`.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Alarms {
-    set: BTreeMap<(Instant, u32), Waker>,
+    began: Instant,
+    /// Milliseconds since it began, and below them the conversation's number: one
+    /// word, since the nodes of a tree that grows at its end are half empty.
+    set: BTreeSet<u64>,
+}
+
+const NUMBER_BITS: u32 = 16;
+const _: () = assert!(RECORDS <= 1 << NUMBER_BITS);
+
+impl Alarms {
+    pub(super) fn new() -> Self {
+        Self { began: Instant::now(), set: BTreeSet::new() }
+    }
+
+    /// Rather late than early, when nothing would be due.
+    fn entry(&self, at: Instant, number: u32) -> u64 {
+        let since = at.saturating_duration_since(self.began).as_nanos().div_ceil(1_000_000);
+        let since = u64::try_from(since).unwrap_or(u64::MAX).min(u64::MAX >> NUMBER_BITS);
+        since << NUMBER_BITS | u64::from(number)
+    }
+
+    /// The first to ring, and when.
+    fn first(&self) -> Option<(Instant, u32)> {
+        let entry = *self.set.first()?;
+        let number = entry & ((1 << NUMBER_BITS) - 1);
+        Some((self.began + Duration::from_millis(entry >> NUMBER_BITS), number as u32))
+    }
 }
 
 #[cfg(test)]
@@ -47,10 +75,12 @@ impl Desk {
             return true;
         }
         self.unset_alarm(number);
-        self.talk(number).alarm = Some(deadline);
-        self.alarms.set.insert((deadline, number), waker.clone());
-        let first = self.alarms.set.first_key_value().map(|(&first, _)| first);
-        if first == Some((deadline, number)) {
+        let talk = self.talk(number);
+        talk.alarm = Some(deadline);
+        talk.rare.waker = Some(Box::new(waker.clone()));
+        let entry = self.alarms.entry(deadline, number);
+        self.alarms.set.insert(entry);
+        if self.alarms.set.first() == Some(&entry) {
             self.signs.alarm.notify_one();
         }
         false
@@ -58,20 +88,26 @@ impl Desk {
 
     /// Wakes nobody for the sake of this conversation.
     pub(super) fn unset_alarm(&mut self, number: u32) {
-        if let Some(at) = self.talk(number).alarm.take() {
-            self.alarms.set.remove(&(at, number));
+        let talk = self.talk(number);
+        if let Some(at) = talk.alarm.take() {
+            talk.rare.waker = None;
+            let entry = self.alarms.entry(at, number);
+            self.alarms.set.remove(&entry);
         }
     }
 
     /// Rings what is due by `now`; when the next one is.
     fn ring(&mut self, now: Instant) -> Option<Instant> {
-        while let Some(first) = self.alarms.set.first_entry() {
-            let (at, number) = *first.key();
+        while let Some((at, number)) = self.alarms.first() {
             if at > now {
                 return Some(at);
             }
-            first.remove().wake();
-            self.talk(number).alarm = None;
+            self.alarms.set.pop_first();
+            let talk = self.talk(number);
+            talk.alarm = None;
+            if let Some(waker) = talk.rare.waker.take() {
+                waker.wake();
+            }
         }
         None
     }

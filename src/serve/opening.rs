@@ -10,6 +10,7 @@ use super::counting::{Counted, count};
 use super::datagrams::Mail;
 use super::desk;
 use super::desk::{Desk, Signs, boot_time};
+use super::tidy;
 use crate::config::Config;
 use crate::conversation::{Counters, Id, Phase};
 use crate::echo::Rule;
@@ -94,13 +95,13 @@ pub fn open_desk(opening: Opening, config: &Config) -> Opened {
         store: None,
         rules,
         rule: kept.rule,
-        talks: Vec::new(),
+        talks: tidy::table(),
         holders: vec![None; SLOTS as usize],
         records: Vec::new(),
         places: Places::new(&config.limits),
         mail,
         patience: config.patience,
-        alarms: Alarms::default(),
+        alarms: Alarms::new(),
         signs: Arc::<Signs>::default(),
         stirred: false,
         turns: 0,

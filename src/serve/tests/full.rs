@@ -69,6 +69,7 @@ fn rare(id: Id) -> Rare {
         bag: None,
         recording: Recording::Summed,
         task: None,
+        waker: None,
     }
 }
 
