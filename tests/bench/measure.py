@@ -217,7 +217,8 @@ class Running:
             os.rmdir(os.path.dirname(self.address))
 
     def memory(self):
-        """Proportional set size of the server and its children, in bytes."""
+        """Proportional set size of the server and its children, in bytes, without the
+        pages of files: whose share of those is how large depends on who else runs."""
         pids = self.child.group.members() if self.child.group else [self.child.pid]
         return sum(pss(pid) for pid in pids)
 
@@ -227,4 +228,4 @@ def pss(pid):
         text = pathlib.Path("/proc/%d/smaps_rollup" % pid).read_text()
     except OSError:
         return 0
-    return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:")) * 1024
+    return sum(int(line.split()[1]) for line in text.splitlines() if line.startswith(("Pss_Anon:", "Pss_Shmem:"))) * 1024

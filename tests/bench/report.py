@@ -261,7 +261,7 @@ def write(book, servers, many):
         *table(("load", "server", "CPU ratio", "µs", "per second", "p50 / p99 ms", "busy"),
                cell_rows(reading, servers, many)),
         "## Debian's programs beside it", "",
-        "As a multiple of the C loop: 50 peers × 128 B, and connect, message, close with 20 at once. Memory is the PSS "
+        "As a multiple of the C loop: 50 peers × 128 B, and connect, message, close with 20 at once. Memory is that "
         "of all their processes for each of 200 idle peers, in KiB.", "",
         *table(("program", "CPU per message", "p99 ms", "CPU per connection", "KiB per idle peer"),
                debian_rows(reading, servers)),
@@ -273,6 +273,7 @@ def write(book, servers, many):
                [("{:,}".format(p), r.show("%.0f"), reading.of("adoption", "asked_ms", peers=p).show("%.0f"))
                 for p in (1000, many) if (r := reading.of("adoption", "ready_ms", peers=p))]),
         "## Memory", "",
+        "PSS of all processes of the server, without the pages of programs and libraries, which others may share.", "",
         *table(("idle peers", "server", "B per peer", "MiB at the start", "MiB after they have gone"),
                [("{:,}".format(p), servers[n].shown, m.show("%.0f"),
                  "%.2f" % (reading.of("memory", "before", server=n, peers=p).median / 2**20),
