@@ -105,11 +105,17 @@ async fn run(
     let connections = config.limits.connections.get();
     let lowered_from = (connections < wanted.get()).then_some(wanted.get());
     report::ready(&names, connections, lowered_from);
-    vital::say_ready(manager).await;
-    if let Some(suspect) = opened.suspect {
-        serve::face(suspect);
-    }
+    let greet = async {
+        vital::say_ready(manager).await;
+        if let Some(suspect) = opened.suspect {
+            serve::face(suspect);
+        }
+        std::future::pending().await
+    };
     let event = tokio::select! {
+        // Said before anything can end, and nothing waits for who does not hear it.
+        biased;
+        event = greet => event,
         () = leave.asked() => Event::Asked,
         () = serve::all_over(), if is_alone => Event::Asked,
         Some(dead) = accepting.join_next() => Event::Dead(dead.expect("nobody aborts it yet")),

@@ -4,6 +4,7 @@ use crate::support::manager::Manager;
 use crate::support::peer::{End, connect, cpu_time, echo, half_close, hears, rest, wait_for};
 use rustix::process::Signal;
 use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 
 #[test]
@@ -44,6 +45,21 @@ fn a_manager_that_does_not_hear_for_a_while_costs_nobody_anything() {
     manager.wait_ready();
     echo(&mut before, b"still here");
     echo(&mut after, b"and I");
+}
+
+#[test]
+fn who_is_not_heard_to_be_ready_serves_and_can_be_asked_to_leave() {
+    let mut manager = Manager::new();
+    let address = manager.listen_tcp("rfc862");
+    // Nobody reads here, and the queue is full.
+    let deaf = manager.place().join("deaf");
+    let _reader = UnixDatagram::bind(&deaf).unwrap();
+    let others = UnixDatagram::unbound().unwrap();
+    others.set_nonblocking(true).unwrap();
+    while others.send_to(b"STATUS=many words", &deaf).is_ok() {}
+    manager.start(&[], &[("NOTIFY_SOCKET", deaf.to_str().unwrap())]);
+    echo(&mut connect(address), b"hello");
+    assert!(manager.terminate().success());
 }
 
 #[test]
