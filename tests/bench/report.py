@@ -4,13 +4,14 @@ import pathlib
 import platform
 import shutil
 import subprocess
-import textwrap
 import time
 
 import measure
 import plan
 import plots
+import remarks
 import unit
+from markdown import table, wrapped
 from reading import Figures, Reading, memory_per_peer
 
 PAGE = plan.ROOT / "packaging/doc/performance.md"
@@ -20,11 +21,6 @@ def verdict(figures, bar):
     if figures.median <= bar:
         return "met"
     return "within its spread" if figures.quartiles[0] <= bar and figures.median <= bar + 0.02 else "**missed**"
-
-
-def table(head, rows):
-    return ["| " + " | ".join(head) + " |", "|" + "---|" * len(head),
-            *("| " + " | ".join(map(str, row)) + " |" for row in rows), ""]
 
 
 def shown_of(cell, many):
@@ -99,51 +95,6 @@ def debian_rows(reading, servers):
                    "{:,.0f}".format(memory.median / 1024) if memory else "–")
 
 
-def growth(reading, many):
-    """How cost grows with the crowd, and what follows for larger machines."""
-    rows = []
-    for cell, peers in (("100", 100), ("1000", 1000), ("many", many)):
-        ns, per = reading.samples(cell, "echod", "ns"), memory_per_peer(reading, "echod", peers)
-        if ns and per:
-            rows.append(("{:,}".format(peers), "%.2f" % (ns.median / 1000),
-                         "{:,.0f}".format(1e9 / ns.median), "{:,.0f}".format(per.median)))
-    if not rows:
-        return []
-    both = reading.of("instances", "rate", count=1), reading.of("instances", "rate", count=2)
-    measured = []
-    if all(both):
-        measured = table(("instances on one port", "messages per second", "µs of CPU per message", "p99 ms"),
-                         [(count, rate.show("%.0f"),
-                           scaled_show(reading.of("instances", "ns", count=count), 0.001),
-                           scaled_show(reading.of("instances", "p99", count=count), 0.001))
-                          for count, rate in enumerate(both, 1)])
-        measured += ["The second instance shares its core with the load, so this only shows that the port is shared "
-                     "and what a message costs then; that the sum does not double is the load's doing.", ""]
-    return ["## How cost grows", "",
-            *table(("peers", "µs of CPU per message", "messages per CPU second", "B of PSS per idle conversation"), rows),
-            "A conversation costs what it costs, whatever the others do: the growth from the first row to the last is "
-            "the processor's caches, and the C loop has it too (see the ratios). One thread serves, so one instance "
-            "uses one core; the second core of this machine was the load's. A machine with more cores runs more "
-            "instances on one port (`ReusePort=`), which share nothing but the kernel, so their sum is calculated as "
-            "instances × messages per CPU second, as long as the kernel's network stack and the peers have the other "
-            "half of the cores: for the loopback, sending and receiving cost about the same on either side. The kernel "
-            "spreads connections over the instances by a hash, so none gets exactly its share.", "",
-            *calculated(reading), *measured]
-
-
-def calculated(reading):
-    """What larger machines would serve, at the cost that was measured at 1,000 peers."""
-    ns = reading.samples("1000", "echod", "ns")
-    if not ns:
-        return []
-    return table(("cores, half of them for echod", "instances", "messages per second, calculated"),
-                 [(cores, cores // 2, "{:,.0f}".format(cores // 2 * 1e9 / ns.median)) for cores in (2, 4, 8, 16, 64)])
-
-
-def scaled_show(figures, factor):
-    return Figures(value * factor for value in figures.values).show("%.2f")
-
-
 def is_worth_a_profile(reading, cell):
     """The first bar's always is, and any that is missed so far."""
     ratios = [(reading.ratios(cell.name, name, "ns"), bar) for name, bar in zip(cell.others, cell.bars)]
@@ -162,7 +113,7 @@ def profiles(reading, servers, many):
     for cell in plan.CELLS:
         some = [e for e in found if e["cell"] == cell.name]
         names = sorted({call for e in some for call in e["calls"]},
-                       key=lambda call: -max(e["calls"].get(call, 0) for e in some))
+                       key=lambda call: (-max(e["calls"].get(call, 0) for e in some), call))
         if some:
             out += ["### " + shown_of(cell, many), ""]
         if names:
@@ -186,6 +137,12 @@ def commit():
     return said.stdout.strip() or "this source"
 
 
+def commits(reading):
+    """Of which the measurements are."""
+    settings = [e["commit"] for e in reading.entries if e["kind"] == "setting"]
+    return ", ".join(sorted(set(settings), key=settings.index)) or commit()
+
+
 def stripped_size():
     where = plan.BUILD / "stripped"
     if not shutil.which("strip") or not plan.ECHOD.exists():
@@ -200,18 +157,6 @@ def sandbox(reading):
         return "Nothing here, or not all of it, ran in a sandbox."
     return ("Sandbox: " + unit.SHOWN + ". Debian's programs run as they come, and the time from exec to the first "
             "answer is taken outside, since a service manager has made the sandbox before it.")
-
-
-def wrapped(lines):
-    """Prose in lines that are read and compared with ease; tables, code and pictures as they are."""
-    code = False
-    for line in lines:
-        code ^= line.startswith("```")
-        if code or not line or line[0] in "|`!#":
-            yield line
-        else:
-            indent = "  " if line.startswith("- ") else ""
-            yield from textwrap.wrap(line, 88, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def write_page():
@@ -249,7 +194,7 @@ def write(book, servers, many):
         "show orders of magnitude.", "",
         sandbox(reading), "",
         "Taken on %s of %s by `tests/bench/run`. Machine: %s. %d samples, of which %d were dropped because something else used more than %d %% of a core." % (
-            time.strftime("%Y-%m-%d"), commit(), machine(), len(samples), dirty, 100 * measure.others_max), "",
+            time.strftime("%Y-%m-%d"), commits(reading), machine(), len(samples), dirty, 100 * measure.others_max), "",
         "## The bars", "",
         "Met: the median is. Within its spread: the lower quartile is, and the median is at most 0.02 above. A bar that is "
         "missed stays here; where the time goes stands at the end.", "",
@@ -280,7 +225,8 @@ def write(book, servers, many):
                  "%.2f" % (reading.of("memory", "after", server=n, peers=p).median / 2**20))
                 for p in (100, 1000, many) for n in ("floor", "habit", "echod")
                 if (m := memory_per_peer(reading, n, p))]),
-        *growth(reading, many),
+        *remarks.growth(reading, many),
+        *remarks.bulk(reading),
         "## Pictures", "", *drawn, "",
         *profiles(reading, servers, many),
     ]
