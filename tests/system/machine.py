@@ -38,6 +38,10 @@ class Machine:
         cage.end_group(self.group)
         self.nspawn.wait()
         subprocess.run(["umount", "-l", self.tree], check=False)
+        # From Debian 13 on it mounts this as well, and would not boot the next one over it.
+        exported = f"/run/systemd/nspawn/unix-export/{self.name}"
+        if os.path.ismount(exported):
+            subprocess.run(["umount", "-l", exported], check=False)
         shutil.rmtree(self.home, ignore_errors=True)
 
     def _boot(self):
