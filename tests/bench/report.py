@@ -20,7 +20,8 @@ PAGE = plan.ROOT / "packaging/doc/performance.md"
 def verdict(figures, bar):
     if figures.median <= bar:
         return "met"
-    return "within its spread" if figures.quartiles[0] <= bar and figures.median <= bar + 0.02 else "**missed**"
+    is_near = figures.quartiles[0] <= bar and figures.median <= plan.TOLERATED.get(bar, bar)
+    return "within its spread" if is_near else "**missed**"
 
 
 def shown_of(cell, many):
@@ -196,8 +197,8 @@ def write(book, servers, many):
         "Taken on %s of %s by `tests/bench/run`. Machine: %s. %d samples, of which %d were dropped because something else used more than %d %% of a core." % (
             time.strftime("%Y-%m-%d"), commits(reading), machine(), len(samples), dirty, 100 * measure.others_max), "",
         "## The bars", "",
-        "Met: the median is. Within its spread: the lower quartile is, and the median is at most 0.02 above. A bar that is "
-        "missed stays here; where the time goes stands at the end.", "",
+        "Met: the median is. Within its spread, for the bar of 1.03 only: the lower quartile is, and the median is at most "
+        "1.05. A bar that is missed stays here; where the time goes stands at the end.", "",
         *table(("load", "server", "what", "bar", "median (quartiles, n)", "verdict"),
                [*bar_rows(reading, servers, many), *single_bar_rows(reading, many, stripped_size())]),
         "## All loads", "",

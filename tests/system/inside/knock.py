@@ -86,7 +86,8 @@ async def run(chosen):
     await asyncio.sleep(chosen.settle)
     door.over.set()
     await asyncio.gather(*clients)
-    return {"command": status, **door.counts, "most": max(door.unanswered.values()), "longest": round(door.longest, 3), "why": sorted(door.why)[:5]}
+    return {"command": status, **door.counts, "most": max(door.unanswered.values()),
+            "longest": round(door.longest, 3), "why": sorted(door.why)[:5]}
 
 
 def main():
