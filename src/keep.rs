@@ -6,6 +6,7 @@
 
 #![expect(unsafe_code, reason = "memory shared with the next process is raw memory")]
 
+mod header;
 mod layout;
 mod memory;
 mod record;
@@ -13,8 +14,9 @@ mod rules;
 mod shrink;
 mod verdict;
 
+pub use header::{Header, add};
 pub use layout::{RECORDS, SLOT_SIZE, SLOTS};
-pub use memory::{Header, Memory, MemoryError, Slot, add};
+pub use memory::{Memory, MemoryError, Slot};
 pub use record::{Done, Noted, ORDER, Record, Step, Terms};
 pub use rules::{Kept, RULES, RuleIndex};
 pub use shrink::{pack_heap, trim_heap};

@@ -10,6 +10,8 @@
 //!
 //! What a stranger can cause is either paid from the budget (`--record-rate`)
 //! or counted and told once a minute; [`tick`] tells what has come due.
+//!
+//! It is long because whatever can be said has its function here, and no other way.
 
 mod budget;
 mod catalog;

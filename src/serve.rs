@@ -21,6 +21,7 @@ mod opening;
 mod packet;
 mod seeing_off;
 mod status;
+mod talk;
 mod tidy;
 mod turn;
 

@@ -1,21 +1,19 @@
 //! The memory file: one memfd, mapped shared, its size sealed. The service
 //! manager keeps a descriptor of it, so it lives as long as the service does.
 
+use super::header::Header;
 use super::layout::{
     DATAGRAMS_AT, DATAGRAMS_SIZE, FILE_SIZE, LAYOUT, MAGIC, METERS_AT, METERS_SIZE, RECORDS,
     RECORDS_AT, RULES_AT, SLOT_SIZE, SLOT_STRIDE, SLOTS, SLOTS_AT,
 };
 use super::record::Record;
 use super::rules::{RULES, RuleCell};
-use crate::conversation::{Id, Refusal};
 use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
 use rustix::io::Errno;
 use rustix::mm::{Advice, MapFlags, ProtFlags};
 use std::fmt;
-use std::num::NonZeroU64;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// The memory file, mapped for as long as the process lives.
 #[derive(Debug)]
@@ -43,35 +41,6 @@ pub struct Slot {
 // SAFETY: a slot is the only owner of its bytes, wherever it is.
 unsafe impl Send for Slot {}
 
-/// What holds for all conversations, at the start of the file.
-#[derive(Debug)]
-#[repr(C, align(64))]
-pub struct Header {
-    magic: AtomicU64,
-    layout: AtomicU32,
-    /// The record whose answer is being computed, plus one.
-    turn: AtomicU32,
-    /// The last id that was given.
-    ids: AtomicU64,
-    /// `CLOCK_BOOTTIME` in nanoseconds when a process left in order; else 0.
-    left: AtomicU64,
-    /// One more than the highest record that may be used.
-    reach: AtomicU32,
-    _reserved: [AtomicU32; 7],
-    /// Conversations that were accepted, ever.
-    pub served: AtomicU64,
-    /// Peers and datagrams that were refused, ever.
-    refused: AtomicU64,
-    /// Bytes that were taken, ever.
-    pub received: AtomicU64,
-    /// Bytes that were given, ever.
-    pub sent: AtomicU64,
-    /// Datagrams that were answered, ever.
-    pub datagrams: AtomicU64,
-    /// How many of `refused` for each reason, in the order of [`Refusal::ALL`].
-    refusals: [AtomicU64; 32],
-}
-
 /// Why a memory file cannot be used.
 #[derive(Debug, PartialEq, Eq)]
 pub enum MemoryError {
@@ -91,8 +60,7 @@ impl Memory {
         rustix::fs::ftruncate(&file, FILE_SIZE as u64)?;
         rustix::fs::fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
         let memory = Self::map(file)?;
-        memory.header().layout.store(LAYOUT, Ordering::Release);
-        memory.header().magic.store(MAGIC, Ordering::Release);
+        memory.header().sign();
         Ok(memory)
     }
 
@@ -253,90 +221,6 @@ impl Slot {
     }
 }
 
-impl Header {
-    /// The next id, for a conversation that begins.
-    pub fn next_id(&self) -> Id {
-        let id = self.ids.load(Ordering::Relaxed).wrapping_add(1).max(1);
-        self.ids.store(id, Ordering::Release);
-        Id(NonZeroU64::new(id).expect("at least 1"))
-    }
-
-    /// Counts on after `id`, which somebody has.
-    pub fn continue_after(&self, id: Id) {
-        let ids = self.ids.load(Ordering::Relaxed).max(id.0.get());
-        self.ids.store(ids, Ordering::Release);
-    }
-
-    /// Notes whose answer is about to be computed: if that kills the process,
-    /// the successor suspects it.
-    pub fn begin_turn(&self, record: u32) {
-        self.turn.store(record + 1, Ordering::Release);
-    }
-
-    /// Notes that nobody's answer is being computed. Only needed where a turn
-    /// ends with something owed: a finished one is no suspect anyway.
-    pub fn end_turn(&self) {
-        self.turn.store(0, Ordering::Release);
-    }
-
-    /// Whose answer was being computed.
-    pub fn turn(&self) -> Option<u32> {
-        self.turn.load(Ordering::Acquire).checked_sub(1)
-    }
-
-    /// Notes that a record is used.
-    pub fn reach(&self, record: u32) {
-        if self.reach.load(Ordering::Relaxed) <= record {
-            self.reach.store(record + 1, Ordering::Release);
-        }
-    }
-
-    /// Notes that nobody uses this record, or any after it.
-    pub(super) fn withdraw(&self, record: u32) {
-        self.reach.store(record.min(self.reached()), Ordering::Release);
-    }
-
-    /// One more than the highest record that may be used: there is no need to
-    /// look at the others, and each look would cost a page. Behind the last record
-    /// lies what is in use by others, whatever a damaged file says.
-    pub fn reached(&self) -> u32 {
-        self.reach.load(Ordering::Acquire).min(RECORDS)
-    }
-
-    /// Counts a refusal.
-    pub fn refuse(&self, refusal: Refusal) {
-        add(&self.refused, 1);
-        add(&self.refusals[refusal as usize], 1);
-    }
-
-    /// How many were refused, ever.
-    pub fn refused(&self) -> u64 {
-        self.refused.load(Ordering::Relaxed)
-    }
-
-    /// How many were refused for this reason, ever.
-    pub fn refused_for(&self, refusal: Refusal) -> u64 {
-        self.refusals[refusal as usize].load(Ordering::Relaxed)
-    }
-
-    /// Notes when the process leaves in order.
-    pub fn leave(&self, now: u64) {
-        self.left.store(now, Ordering::Release);
-    }
-
-    /// When the predecessor left, if it left in order; asked once.
-    pub fn take_left(&self) -> Option<NonZeroU64> {
-        let left = NonZeroU64::new(self.left.load(Ordering::Acquire));
-        self.left.store(0, Ordering::Release);
-        left
-    }
-}
-
-/// Adds to a total. One thread writes; the successor reads.
-pub fn add(total: &AtomicU64, n: u64) {
-    total.store(total.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
-}
-
 /// The layout of a file of any size, from the part that never changes.
 fn peek_layout(file: &OwnedFd) -> Result<u32, MemoryError> {
     let mut head = [0; 12];
@@ -368,86 +252,4 @@ impl fmt::Display for MemoryError {
 impl std::error::Error for MemoryError {}
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::echo::Protocol;
-    use crate::keep::{Done, Terms};
-
-    fn copy(memory: &Memory) -> OwnedFd {
-        memory.file().try_clone_to_owned().unwrap()
-    }
-
-    #[test]
-    fn a_successor_reads_what_was_written() {
-        let mut memory = Memory::create().unwrap();
-        let id = memory.header().next_id();
-        let terms = Terms { protocol: Protocol::Line, rule: 1, born: 42 };
-        memory.record(RECORDS - 1).begin(id, terms, &Done::default());
-        let mut slot = memory.take_slot().unwrap();
-        slot.bytes()[..5].copy_from_slice(b"hello");
-        let mut next = Memory::adopt(copy(&memory)).unwrap();
-        assert_eq!(next.record(RECORDS - 1).id(), Some(id));
-        assert_eq!(next.record(RECORDS - 1).terms(), Some(terms));
-        assert_eq!(next.claim_slot(slot.number()).unwrap().bytes()[..5], *b"hello");
-        assert!(next.header().next_id() > id);
-    }
-
-    #[test]
-    fn a_slot_is_claimed_once() {
-        let mut memory = Memory::create().unwrap();
-        assert!(memory.claim_slot(7).is_some());
-        assert!(memory.claim_slot(7).is_none());
-        assert!(memory.claim_slot(SLOTS).is_none());
-        assert_eq!(memory.slots_free(), SLOTS as usize - 1);
-    }
-
-    #[test]
-    fn another_layout_is_named_and_not_read() {
-        let memory = Memory::create().unwrap();
-        memory.header().layout.store(9, Ordering::Release);
-        assert_eq!(Memory::adopt(copy(&memory)).unwrap_err(), MemoryError::Layout(9));
-    }
-
-    #[test]
-    fn a_file_that_could_shrink_is_foreign() {
-        let file = rustix::fs::memfd_create("x", MemfdFlags::ALLOW_SEALING).unwrap();
-        rustix::fs::ftruncate(&file, FILE_SIZE as u64).unwrap();
-        assert_eq!(Memory::adopt(file).unwrap_err(), MemoryError::Foreign);
-    }
-
-    #[test]
-    fn damaged_memory_is_foreign() {
-        let memory = Memory::create().unwrap();
-        memory.header().magic.store(0, Ordering::Release);
-        assert_eq!(Memory::adopt(copy(&memory)).unwrap_err(), MemoryError::Foreign);
-    }
-
-    #[test]
-    fn idle_slots_hold_no_memory() {
-        let mut memory = Memory::create().unwrap();
-        let mut slots: Vec<_> = (0..64).map(|_| memory.take_slot().unwrap()).collect();
-        for slot in &mut slots {
-            slot.bytes().fill(1);
-        }
-        let full = rustix::fs::fstat(memory.file()).unwrap().st_blocks;
-        for slot in slots {
-            memory.free_slot(slot);
-        }
-        memory.trim();
-        let trimmed = rustix::fs::fstat(memory.file()).unwrap().st_blocks;
-        assert!(trimmed < full / 8, "{trimmed} of {full} blocks remain");
-    }
-
-    #[test]
-    fn what_a_predecessor_used_is_given_back_too() {
-        let mut memory = Memory::create().unwrap();
-        for _ in 0..64 {
-            memory.take_slot().unwrap().bytes().fill(1);
-        }
-        let full = rustix::fs::fstat(memory.file()).unwrap().st_blocks;
-        let mut next = Memory::adopt(copy(&memory)).unwrap();
-        next.trim();
-        let trimmed = rustix::fs::fstat(next.file()).unwrap().st_blocks;
-        assert!(trimmed < full / 8, "{trimmed} of {full} blocks remain");
-    }
-}
+mod tests;

@@ -1,4 +1,6 @@
 //! Every option, with the words that the manual repeats.
+//!
+//! It is long because the comments of the options are the text of `--help`.
 
 #![allow(
     clippy::doc_markdown,

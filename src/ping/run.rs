@@ -1,5 +1,4 @@
-//! A run: connections are made, messages sent and awaited, and what came of it
-//! is said.
+//! A run: connections are made, messages sent and awaited, what came of it is said.
 
 use super::event::{Event, Many, What};
 use super::pace::Pace;

@@ -1,6 +1,7 @@
 //! Accepting: one task for each listener.
 
-use super::desk::{Arrival, Desk, with};
+use super::desk::{Desk, with};
+use super::talk::Arrival;
 use crate::echo::Protocol;
 use crate::endpoint::Transport;
 use crate::report;

@@ -2,8 +2,9 @@
 //! verdict is [`keep`](crate::keep)'s; here it is obeyed.
 
 use super::converse;
-use super::desk::{Desk, Due, Owed, Rare, Talk, boot_time, source};
+use super::desk::{Desk, boot_time, source};
 use super::opening::Find;
+use super::talk::{Due, Owed, Rare, Talk};
 use crate::conversation::{Counters, Ending, Phase};
 use crate::echo::Protocol;
 use crate::keep::{Done, Noted, RECORDS, Slot, Terms, Verdict, verdict};

@@ -1,8 +1,9 @@
 //! What drives one conversation: it waits, has turns, and sees it off. It holds
 //! no state but where to find it.
 
-use super::desk::{Desk, Talk, with};
+use super::desk::{Desk, with};
 use super::seeing_off::{see_off, see_off_first};
+use super::talk::Talk;
 use super::turn::Turn;
 use crate::conversation::Ending;
 use crate::endpoint::Transport;

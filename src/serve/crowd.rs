@@ -52,7 +52,7 @@ impl Desk {
         }
     }
 
-    fn owed(&self, number: u32) -> Option<&super::desk::Owed> {
+    fn owed(&self, number: u32) -> Option<&super::talk::Owed> {
         self.talks[number as usize].as_ref()?.owed.as_deref()
     }
 }

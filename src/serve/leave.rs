@@ -2,8 +2,9 @@
 //! one, each gets what it is owed and ends.
 
 use super::converse::slot;
-use super::desk::{Desk, Talk, with};
+use super::desk::{Desk, with};
 use super::seeing_off::see_off;
+use super::talk::Talk;
 use super::turn::Turn;
 use crate::conversation::{Ending, Id};
 use crate::socket::Watch;

@@ -1,6 +1,7 @@
 //! A turn of a seqpacket conversation: one message, one answer.
 
-use super::desk::{Desk, Due, Talk};
+use super::desk::Desk;
+use super::talk::{Due, Talk};
 use super::turn::{Step, Turn};
 use crate::config::Level;
 use crate::conversation::Ending;

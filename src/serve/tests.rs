@@ -1,4 +1,6 @@
 //! The loops, over socket pairs with paused time: deadlines to the instant.
+//!
+//! It is long because every deadline is tried on the same peers.
 
 #[cfg(test)]
 mod full;

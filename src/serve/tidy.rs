@@ -1,6 +1,7 @@
 //! Giving back what a crowd needed, once it has gone.
 
-use super::desk::{Desk, Talk};
+use super::desk::Desk;
+use super::talk::Talk;
 use crate::keep::{self, RECORDS};
 
 /// A table for all conversations that there can be. What nobody has touched of it

@@ -1,8 +1,9 @@
 //! A turn: take, answer, give, note. No `await`, so no instant at which dying
 //! and stopping differ.
 
-use super::desk::{Desk, Due, Owed, Talk};
+use super::desk::Desk;
 use super::give::{Given, give, give_whole};
+use super::talk::{Due, Owed, Talk};
 use crate::config::Level;
 use crate::conversation::Ending;
 use crate::echo::{self, Protocol, Rule};

@@ -5,6 +5,9 @@
 //! there, in the call that takes or gives a datagram, that it has done so: a
 //! successor that finds a batch knows which of it was taken and which was
 //! answered, at whatever instant the process died. See [`Batch::left`].
+//!
+//! It is long because what the kernel is told and what it notes lie in one area,
+//! and nobody else knows its fields.
 
 use super::envelope::{Control, Label, Sender, sender, space};
 use super::retry;

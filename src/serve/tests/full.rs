@@ -7,7 +7,8 @@ use crate::conversation::{Ending, Id};
 use crate::endpoint::Party;
 use crate::keep::{Done, RECORDS, RULES, Terms};
 use crate::report::Recording;
-use crate::serve::desk::{Desk, Rare, Talk};
+use crate::serve::desk::Desk;
+use crate::serve::talk::{Rare, Talk};
 use crate::systemd::BagNumber;
 use rustix::io::IoSlice;
 use rustix::net::{
