@@ -1,6 +1,8 @@
 //! The house rules that a compiler does not know: who may use whom, and what
 //! may stand where. The floors are those of the pictures in `src/lib.rs`, the
 //! daemon's and the client's.
+//!
+//! It is long because each rule is seen to be broken, and to be kept.
 
 #[path = "support/source.rs"]
 mod source;

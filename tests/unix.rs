@@ -4,6 +4,7 @@
 mod support;
 
 use rustix::io::Errno;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, Shutdown, SocketAddrUnix, SocketType};
 use rustix::process::Signal;
 use std::io::{Read, Write};
@@ -16,12 +17,7 @@ use support::manager::{Manager, PATIENCE};
 
 fn packets(address: &SocketAddrUnix) -> OwnedFd {
     let socket = rustix::net::socket(AddressFamily::UNIX, SocketType::SEQPACKET, None).unwrap();
-    rustix::net::sockopt::set_socket_timeout(
-        &socket,
-        rustix::net::sockopt::Timeout::Recv,
-        Some(PATIENCE),
-    )
-    .unwrap();
+    set_socket_timeout(&socket, Timeout::Recv, Some(PATIENCE)).unwrap();
     rustix::net::connect(&socket, address).unwrap();
     socket
 }

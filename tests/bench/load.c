@@ -5,6 +5,8 @@
  *
  * One line of JSON on standard output for each thing measured. The server's CPU
  * time is read here, at both ends of the measured span and not a moment later.
+ *
+ * It is long because every work is done by the same peers in the same loop.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>

@@ -2,6 +2,8 @@
 //! there; then a whole desk is opened on it, and every peer hears what follows
 //! from the counts, or a reset. Where nobody tampered with anything, what each
 //! hears before and after is its answer, once.
+//!
+//! It is long because what was left, and what each peer heard of it, is one scene.
 
 use super::bag::{self, open_descriptors};
 use super::desk::{self, Heard, Peer};
