@@ -451,7 +451,10 @@ fn the_class_of_service_is_reflected_without_its_ecn() {
             sockopt::set_ipv6_tclass(&client, 0xb9).unwrap();
             sockopt::set_ipv6_recvtclass(&client, true).unwrap();
         }
-        client.send(b"expedited").unwrap();
-        assert_eq!(class_of_next(&client), 0xb8, "{server}");
+        // After the first good one, a socket of one address says less of each.
+        for number in 1..=3 {
+            client.send(b"expedited").unwrap();
+            assert_eq!(class_of_next(&client), 0xb8, "{server}, datagram {number}");
+        }
     }
 }

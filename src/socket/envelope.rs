@@ -31,8 +31,16 @@ pub struct Control {
     pub process: Option<Party>,
     /// The interface that it came in by.
     interface: u32,
-    /// The traffic class: DSCP and two bits of ECN.
-    class: u8,
+    /// The traffic class, if it was asked for.
+    class: Option<Class>,
+}
+
+/// DSCP and two bits of ECN, and the protocol in whose header they stood: it may be
+/// all that tells of which family a datagram is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Class {
+    V4(u8),
+    V6(u8),
 }
 
 /// Room for all that an answer says to the kernel.
@@ -122,10 +130,10 @@ impl Control {
                     self.interface = info.ipi6_ifindex;
                 }
                 (libc::IPPROTO_IP, libc::IP_TOS) => {
-                    self.class = get::<u8>(data).unwrap_or(0);
+                    self.class = get::<u8>(data).map(Class::V4);
                 }
                 (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => {
-                    self.class = get::<libc::c_int>(data).map_or(0, low_byte);
+                    self.class = get::<libc::c_int>(data).map(low_byte).map(Class::V6);
                 }
                 (libc::IPPROTO_IP, libc::IP_TTL) | (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT) => {
                     self.hops = get::<libc::c_int>(data).map(low_byte);
@@ -155,15 +163,11 @@ impl Label {
     /// by is the routing tables' to say, but for addresses of one link.
     pub(super) fn write(&mut self, request: &Control) {
         self.length = 0;
-        let class = libc::c_int::from(request.class & !ECN);
         match request.asked {
             Some(IpAddr::V4(asked)) => {
                 let from = libc::in_addr { s_addr: u32::from_ne_bytes(asked.octets()) };
                 let info = libc::in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: from, ipi_addr: from };
                 self.push(libc::IPPROTO_IP, libc::IP_PKTINFO, info);
-                if class != 0 {
-                    self.push(libc::IPPROTO_IP, libc::IP_TOS, class);
-                }
             }
             Some(IpAddr::V6(asked)) => {
                 let interface = if asked.is_unicast_link_local() { request.interface } else { 0 };
@@ -172,11 +176,16 @@ impl Label {
                     ipi6_ifindex: interface,
                 };
                 self.push(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info);
-                if class != 0 {
-                    self.push(libc::IPPROTO_IPV6, libc::IPV6_TCLASS, class);
-                }
             }
             None => {}
+        }
+        let (level, kind, class) = match request.class {
+            Some(Class::V4(class)) => (libc::IPPROTO_IP, libc::IP_TOS, class & !ECN),
+            Some(Class::V6(class)) => (libc::IPPROTO_IPV6, libc::IPV6_TCLASS, class & !ECN),
+            None => return,
+        };
+        if class != 0 {
+            self.push(level, kind, libc::c_int::from(class));
         }
     }
 
