@@ -37,7 +37,7 @@ pub enum Ending {
     TooLong,
     /// The peer, or the network in its name, reset it.
     Reset,
-    /// The daemon left, and nothing could keep the conversation.
+    /// The daemon left, and nothing could keep the conversation, or its rule.
     Left,
     /// A predecessor's notes and the kernel's counters do not agree.
     Contradiction,
@@ -84,8 +84,6 @@ impl Ending {
 pub enum Refusal {
     /// The source has `--connections-per-source-max` conversations already.
     Source,
-    /// The connection was of a kind that cannot be served.
-    Unservable,
     /// The datagram came from a port where a service may answer our answer.
     SourcePort,
     /// The datagram claims to come from the socket that it was sent to.
@@ -106,9 +104,8 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every reason, in the order of the manual.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 9] = [
         Self::Source,
-        Self::Unservable,
         Self::SourcePort,
         Self::OwnAddress,
         Self::SourceBroadcast,
@@ -123,7 +120,6 @@ impl Refusal {
     pub fn name(self) -> &'static str {
         match self {
             Self::Source => "source",
-            Self::Unservable => "unservable",
             Self::SourcePort => "source-port",
             Self::OwnAddress => "own-address",
             Self::SourceBroadcast => "source-broadcast",

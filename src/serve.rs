@@ -17,10 +17,12 @@ mod desk;
 mod give;
 mod guard;
 mod leave;
+mod missed;
 mod opening;
 mod packet;
 mod seeing_off;
 mod status;
+mod suspect;
 mod talk;
 mod tidy;
 mod turn;
@@ -33,8 +35,9 @@ pub use crowd::keep_order;
 pub use datagrams::{Mailbox, Post, answer_all};
 pub use desk::{Desk, close_desk, with};
 pub use leave::{Who, drain, give_up, settle};
-pub use opening::{Opened, Opening, Suspect, face, open_desk};
+pub use opening::{Opened, Opening, open_desk};
 pub use status::stirred;
+pub use suspect::{Suspect, face};
 
 #[cfg(test)]
 mod tests;

@@ -65,6 +65,12 @@ pub fn disconnect(stream: BorrowedFd<'_>) {
     }
 }
 
+/// Whether a connection that is over was reset, or given up by the network. The
+/// kernel says it once.
+pub fn was_reset(stream: BorrowedFd<'_>) -> bool {
+    !matches!(rustix::net::sockopt::socket_error(stream), Ok(Ok(())))
+}
+
 /// How far what was given has come, our end of file included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {

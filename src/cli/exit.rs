@@ -14,8 +14,6 @@ pub enum ExitStatus {
     Usage = 64,
     /// `EX_UNAVAILABLE`: an address cannot be had.
     Unavailable = 69,
-    /// `EX_SOFTWARE`: echod itself is at fault.
-    Software = 70,
     /// `EX_OSERR`: the system has no more of something.
     OsError = 71,
     /// `EX_NOPERM`: it is not allowed.
@@ -90,7 +88,6 @@ mod tests {
             (ExitStatus::Ok, 0),
             (ExitStatus::Usage, 64),
             (ExitStatus::Unavailable, 69),
-            (ExitStatus::Software, 70),
             (ExitStatus::OsError, 71),
             (ExitStatus::NoPermission, 77),
         ] {

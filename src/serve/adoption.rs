@@ -3,6 +3,7 @@
 
 use super::converse;
 use super::desk::{Desk, boot_time, source};
+use super::missed::{self, record_of};
 use super::opening::Find;
 use super::talk::{Due, Owed, Rare, Talk};
 use crate::conversation::{Counters, Ending, Phase};
@@ -28,12 +29,9 @@ enum GoingOn {
 impl Desk {
     /// What its record says, if there is one and it is about this conversation.
     pub(super) fn known(&self, find: &Find) -> Option<(Terms, Noted)> {
-        if find.entry.record >= RECORDS {
-            return None;
-        }
-        let record = self.memory.record(find.entry.record);
+        let record = record_of(&self.memory, &find.entry)?;
         let terms = record.terms()?;
-        let is_it = record.id() == Some(find.id) && terms.protocol as u8 == find.entry.protocol;
+        let is_it = terms.protocol as u8 == find.entry.protocol;
         let has_rule = self.rules.get(usize::from(terms.rule)).is_some_and(Option::is_some);
         (is_it && has_rule).then(|| (terms, record.noted()))
     }
@@ -46,7 +44,7 @@ impl Desk {
         };
         let Some((terms, going_on)) = judged else {
             report::contradiction(find.id);
-            socket::disconnect(find.stream.as_fd());
+            missed::reset(&self.memory, &find, Ending::Contradiction);
             return false;
         };
         adopted.conversations += 1;
@@ -100,7 +98,7 @@ impl Desk {
             Verdict::Gone | Verdict::Contradiction => None,
         };
         if let Some(slot) = slot {
-            self.memory.free_slot(slot);
+            self.free_slot(slot);
         }
         Some((terms, going_on?))
     }
@@ -130,15 +128,19 @@ impl Desk {
 
     /// Gives an adopted conversation its place, and its task.
     fn seat(&mut self, find: Find, terms: Terms, going_on: GoingOn) -> bool {
-        let Find { id, entry, bag, stream, transport, .. } = find;
-        let number = entry.record;
         // A predecessor that left may have asked for a reset at the close.
-        socket::reset_on_close(stream.as_fd(), None);
-        let stream = Arc::new(stream);
-        let Ok(watch) = Watch::connection(Arc::clone(&stream)) else {
-            socket::disconnect(stream.as_fd());
+        socket::reset_on_close(find.stream.as_fd(), None);
+        let Ok(watch) = Watch::connection(Arc::clone(&find.stream)) else {
+            missed::reset(&self.memory, &find, Ending::Left);
+            if let GoingOn::Owing(_, due, _) = going_on
+                && let Some(slot) = due.into_slot()
+            {
+                self.free_slot(slot);
+            }
             return false;
         };
+        let Find { id, entry, bag, stream, transport, .. } = find;
+        let number = entry.record;
         let (now, fd) = (Instant::now(), stream.as_fd());
         let (local, peer) = (socket::local(fd), socket::peer(fd));
         let quiet = socket::idle_time(fd).unwrap_or_default();

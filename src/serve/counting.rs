@@ -1,9 +1,10 @@
 //! How many bytes of a conversation passed before this process had it: the
 //! kernel knows, by its own counters or because a meter made it note them.
 
-use crate::conversation::{Counters, Id, Phase};
+use super::missed::record_of;
+use crate::conversation::{Counters, Phase};
 use crate::endpoint::Transport;
-use crate::keep::{Memory, RECORDS, Record};
+use crate::keep::{Memory, Record};
 use crate::socket::{self, Meters};
 use crate::systemd::Entry;
 use std::io;
@@ -44,10 +45,7 @@ pub fn count(
         return Err(io::ErrorKind::Unsupported.into());
     };
     let phase = socket::phase(connection)?;
-    let noted = (entry.record < RECORDS)
-        .then(|| memory.record(entry.record))
-        .filter(|record| record.id() == Some(Id(id)))
-        .map(Record::noted);
+    let noted = record_of(memory, entry).map(Record::noted);
     let (taken, given) = match (noted, phase) {
         (Some(noted), _) => {
             let metered = meters.of(noted.slot).and_then(|meter| meter.read(id));

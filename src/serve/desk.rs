@@ -162,12 +162,8 @@ impl Desk {
     pub(super) fn close(&mut self, number: u32, ending: Ending) {
         self.unset_alarm(number);
         let talk = self.talks[number as usize].take().expect("a conversation is closed once");
-        let totals = Totals {
-            received: talk.done.taken,
-            sent: talk.done.given,
-            messages: (talk.terms.protocol != Protocol::Rfc862).then_some(talk.done.messages),
-            duration: Duration::from_nanos(boot_time().saturating_sub(talk.terms.born)),
-        };
+        let Done { taken, given, messages, .. } = talk.done;
+        let totals = totals(talk.terms, taken, given, messages);
         self.memory.record(number).end();
         report::ended(&talk.who(), talk.rare.recording, ending, &totals);
         if let Some(slot) = talk.owed.and_then(|owed| owed.due.into_slot()) {
@@ -219,6 +215,16 @@ impl Desk {
     /// How many conversations there are.
     pub fn conversations(&self) -> u32 {
         self.places.now()
+    }
+}
+
+/// What a conversation carried that ends now.
+pub(super) fn totals(terms: Terms, received: u64, sent: u64, messages: u64) -> Totals {
+    Totals {
+        received,
+        sent,
+        messages: (terms.protocol != Protocol::Rfc862).then_some(messages),
+        duration: Duration::from_nanos(boot_time().saturating_sub(terms.born)),
     }
 }
 

@@ -10,12 +10,14 @@ use super::counting::{Counted, count};
 use super::datagrams::Mail;
 use super::desk;
 use super::desk::{Desk, Signs, boot_time};
+use super::missed::{self, record_of};
+use super::suspect::Suspect;
 use super::tidy;
 use crate::config::Config;
-use crate::conversation::{Counters, Id, Phase};
+use crate::conversation::{Counters, Ending, Id, Phase};
 use crate::echo::Rule;
 use crate::endpoint::Transport;
-use crate::keep::{Memory, Noted, RECORDS, RULES, RuleIndex, SLOTS, Slot};
+use crate::keep::{Memory, Noted, RULES, RuleIndex, SLOTS};
 use crate::report::{self, Adopted};
 use crate::socket::{self, Meters};
 use crate::systemd::{self, BagNumber, Entry, Store, Tally};
@@ -43,15 +45,8 @@ pub struct Opened {
     /// For the record about it.
     pub adopted: Adopted,
     /// The conversation whose answer may have killed the predecessor, if any: to
-    /// be given to [`face`] when everybody else is being served.
+    /// be given to [`face`](super::face) when everybody else is being served.
     pub suspect: Option<Suspect>,
-}
-
-/// A conversation whose answer may have killed the predecessor.
-#[derive(Debug)]
-pub struct Suspect {
-    find: Find,
-    slot: Option<Slot>,
 }
 
 /// A connection in a bag.
@@ -60,7 +55,7 @@ pub(super) struct Find {
     pub(super) id: Id,
     pub(super) entry: Entry,
     pub(super) bag: BagNumber,
-    pub(super) stream: OwnedFd,
+    pub(super) stream: Arc<OwnedFd>,
     pub(super) transport: Transport,
     pub(super) counters: Counters,
 }
@@ -82,7 +77,7 @@ pub fn open_desk(opening: Opening, config: &Config) -> Opened {
             finds.into_iter().partition(|find| rule_of(&memory, find) == Some(displaced));
         finds = rest;
         for find in over {
-            socket::disconnect(find.stream.as_fd());
+            missed::reset(&memory, &find, Ending::Left);
             opened.adopted.reset += 1;
         }
     }
@@ -115,7 +110,7 @@ pub fn open_desk(opening: Opening, config: &Config) -> Opened {
         }
     }
     desk.forget_others(opened.suspect.as_ref().map(|suspect| suspect.find.entry.record));
-    desk.hot = desk.memory.take_slot();
+    desk.hot = desk.hot.take().or_else(|| desk.memory.take_slot());
     if desk.hot.is_none() {
         desk.signs.crowd.notify_one();
     }
@@ -131,43 +126,8 @@ pub fn open_desk(opening: Opening, config: &Config) -> Opened {
     opened
 }
 
-/// Goes on with the conversation whose answer may have killed the predecessor.
-/// It has a strike before its answer is computed, which the next note clears;
-/// after three it is reset. Call it when everybody else is being served.
-pub fn face(suspect: Suspect) {
-    desk::with(|desk| {
-        let Suspect { find, slot } = suspect;
-        let (id, bag, number) = (find.id, find.bag, find.entry.record);
-        let record = desk.memory.record(number);
-        let header = desk.memory.header();
-        let goes_on = if record.strikes() < STRIKES_MAX {
-            report::struck(id, record.strike());
-            header.begin_turn(number);
-            let goes_on = desk.adopt(find, slot, &mut Adopted::default());
-            header.end_turn();
-            goes_on
-        } else {
-            report::struck_out(id);
-            socket::disconnect(find.stream.as_fd());
-            false
-        };
-        if !goes_on {
-            record.end();
-            desk.records.push(number);
-            // It may have been the only one that was missing.
-            desk.signs.room.notify_waiters();
-            if let Some(store) = &mut desk.store {
-                store.remove(bag);
-            }
-        }
-    });
-}
-
 /// Descriptors for words to the manager, for bags and for records.
 const SPARE: usize = 12;
-
-/// How often the daemon may die over one answer.
-const STRIKES_MAX: u8 = 3;
 
 /// How often a kernel that is short of memory is asked what lies in the store.
 const ATTEMPTS: usize = 3;
@@ -201,9 +161,14 @@ fn look_into(
                 continue;
             };
             match counted {
-                Counted::Known(_, Counters { phase: Phase::Closed, .. }) => {}
                 Counted::Known(transport, counters) if ids.insert(id) => {
-                    finds.push(Find { id, entry, bag, stream, transport, counters });
+                    let stream = Arc::new(stream);
+                    let find = Find { id, entry, bag, stream, transport, counters };
+                    if counters.phase == Phase::Closed {
+                        missed::record_closed(memory, &find);
+                    } else {
+                        finds.push(find);
+                    }
                 }
                 Counted::Lost if ids.insert(id) => {
                     report::contradiction(id);
@@ -289,7 +254,5 @@ fn rules_in_use(memory: &Memory, finds: &[Find]) -> [bool; RULES] {
 
 /// By which rule it began, if its record says so.
 fn rule_of(memory: &Memory, find: &Find) -> Option<RuleIndex> {
-    let number = Some(find.entry.record).filter(|&number| number < RECORDS)?;
-    let record = memory.record(number);
-    record.terms().filter(|_| record.id() == Some(find.id)).map(|terms| terms.rule)
+    record_of(memory, &find.entry)?.terms().map(|terms| terms.rule)
 }
