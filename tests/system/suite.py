@@ -14,6 +14,10 @@ UNITS = SOCKETS + SERVICES
 # In the order of an administrator's life with the package.
 FILES = ["walk", "install", "sockets", "journal", "choices", "upgrade", "outlive", "faults", "locks", "examples", "client", "scaling", "policy", "red", "removal"]
 
+# What is said after a process was killed: by systemd, and by its successor if it was
+# killed in the middle of an answer.
+KILLED = "status=9/KILL|Failed with result 'signal'|was in its turn when echod died"
+
 
 def case(function=None, *, complains=None, degraded=False, suites=None):
     """Marks a case: what it may leave in the journal, and where it makes sense."""

@@ -1,7 +1,7 @@
 """A service that fails again and again never takes its socket with it."""
 
 from cases.sockets import active, hears, service
-from suite import SOCKETS, case
+from suite import KILLED, SOCKETS, case
 
 TIMES = 100
 
@@ -50,7 +50,7 @@ def a_service_that_dies_of_each_connection_a_hundred_times_serves_when_mended(ho
         hears(host, unit)
 
 
-@case(complains="killed|Failed|status|Main process")
+@case(complains=f"{KILLED}|killed|Failed|status|Main process")
 def a_killed_service_is_back_for_the_next_client(host):
     host.run("systemctl start echo.service")
     for _ in range(10):

@@ -3,14 +3,12 @@
 import json
 import re
 
-from suite import case
+from suite import KILLED, case
 
 PAGE = "/usr/share/doc/echod/scaling.md"
 INSTANCES = ["echo-a", "echo-b"]
 BALANCED = "127.0.0.1:9000"
 SHARED = "127.0.0.1:9003"
-# What systemd says of a process that was killed.
-KILLED = "status=9/KILL|Failed with result 'signal'"
 
 
 def _follow(host, heading):

@@ -15,7 +15,7 @@ from cases.removal import prepare as remember
 from cases.sockets import listening
 from package import TREE
 from root import FRESH
-from suite import UNITS, built_deb, case
+from suite import KILLED, UNITS, built_deb, case
 
 ROOT = FRESH
 
@@ -24,9 +24,9 @@ CLONE = "/opt/echod"
 # Another machine, at the other end of a wire.
 HERE, THERE = "192.0.2.1", "192.0.2.2"
 NEIGHBOUR = "nsenter --net=/run/neighbour"
-# What systemd says of a process that was killed, and of a socket that was given other
+# Beside what is said of a kill, what systemd says of a socket that was given other
 # addresses and has not been restarted yet.
-SAID = "status=9/KILL|Failed with result 'signal'|not functional until restarted"
+SAID = f"{KILLED}|not functional until restarted"
 
 
 def prepare(host):
