@@ -9,6 +9,8 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 /// Numbers change no more often than this.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
+/// A manager that does not listen is told again after this time at the latest.
+const STATUS_AGAIN: Duration = Duration::from_secs(60);
 
 /// Says that every socket is being served, until it is heard: a manager that was
 /// not told would count the start as failed. After a second of errors there is no
@@ -30,18 +32,23 @@ pub(super) async fn say_ready(manager: &Manager) {
 /// records only sum up. A daemon that nobody talks to does not wake for it.
 pub(super) async fn tell_status(manager: Manager) {
     let mut told = String::new();
+    let mut pause = STATUS_EVERY;
     loop {
         let status = serve::with(Desk::status);
         let heard = status == told || manager.status(&status).is_ok();
         sleep(STATUS_EVERY).await;
         serve::with(Desk::tidy);
-        if !heard {
-            // A manager that did not listen is told again.
-            continue;
-        }
-        told = status;
+        let again = if heard {
+            (told, pause) = (status, STATUS_EVERY);
+            None
+        } else {
+            let again = Instant::now() + pause;
+            pause = STATUS_AGAIN.min(pause * 2);
+            Some(again)
+        };
+        let due = report::due().map(Instant::from_std).into_iter().chain(again).min();
         let stirred = stirred();
-        match report::due().map(Instant::from_std) {
+        match due {
             Some(due) => drop(timeout_at(due, stirred).await),
             None => stirred.await,
         }
@@ -56,10 +63,10 @@ pub(super) async fn show_life(manager: Manager) {
     let mut next = Instant::now();
     loop {
         // One that could not be sent is followed by the next in time.
-        let _ = manager.alive();
-        next += interval / 2;
+        let pause = if manager.alive().is_ok() { interval / 2 } else { interval / 8 };
+        next += pause;
         if next < Instant::now() {
-            sleep(interval / 2).await;
+            sleep(pause).await;
             next = Instant::now();
         } else {
             sleep_until(next).await;

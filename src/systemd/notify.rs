@@ -1,16 +1,22 @@
 //! What the manager is told: readiness, numbers, signs of life.
 //!
-//! `sd-notify` sends, but its socket waits when the manager's queue is full, and
-//! one thread serves everybody. So the queue is asked for room first.
+//! `sd-notify` has the words. It could send them, too, but waits when the manager's
+//! queue, which all services share, is full, and one thread serves everybody.
 
+use rustix::cmsg_space;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use sd_notify::NotifyState;
-use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixStream};
 use std::time::Duration;
-use std::{env, io};
+use std::{env, ffi::OsStr};
 
 /// The service manager, if there is one. Without one, everything said to it is
 /// said to nobody and succeeds.
@@ -19,18 +25,17 @@ use std::{env, io};
 /// not read at present and nothing was sent.
 #[derive(Clone, Debug)]
 pub struct Manager {
-    address: Option<OsString>,
+    address: Option<SocketAddr>,
     watchdog: Option<Duration>,
 }
 
 impl Manager {
     /// The manager of the environment (`NOTIFY_SOCKET`, `WATCHDOG_USEC`,
-    /// `WATCHDOG_PID`). Call it before the first thread starts.
-    ///
-    /// `sd-notify` reads `NOTIFY_SOCKET` again each time, so it must not change.
+    /// `WATCHDOG_PID`). Call it before the first thread starts. What cannot be an
+    /// address is none.
     pub fn from_env() -> Self {
         let watchdog = sd_notify::watchdog_enabled().filter(|interval| !interval.is_zero());
-        Self { address: env::var_os("NOTIFY_SOCKET").filter(|path| !path.is_empty()), watchdog }
+        Self { address: env::var_os("NOTIFY_SOCKET").and_then(|path| address(&path)), watchdog }
     }
 
     /// Whether there is a manager to talk to.
@@ -39,16 +44,15 @@ impl Manager {
     }
 
     /// How long the manager waits for a sign of life before it kills us; none if
-    /// it does not wait for any. [`alive`](Self::alive) belongs at half of it.
+    /// it does not wait for any.
     pub fn watchdog(&self) -> Option<Duration> {
         self.watchdog
     }
 
-    /// Every socket is being served. Waits up to a second for a busy manager,
-    /// because a start that is not reported counts as failed; after `WouldBlock`
-    /// say it again.
+    /// Every socket is being served. A start that is not reported counts as failed:
+    /// after `WouldBlock` say it again.
     pub fn ready(&self) -> io::Result<()> {
-        self.tell(&[NotifyState::Ready], &[], READY_PATIENCE)
+        self.tell(&[NotifyState::Ready], &[], Duration::ZERO)
     }
 
     /// One line for `systemctl status`. Control characters are left out (a line
@@ -81,7 +85,7 @@ impl Manager {
         happens(&ours, PollFlags::empty(), patience)
     }
 
-    /// Sends one message with descriptors, if the queue has room in time.
+    /// Sends one message with descriptors, two at most, if the queue has room in time.
     pub(super) fn tell(
         &self,
         words: &[NotifyState<'_>],
@@ -89,17 +93,38 @@ impl Manager {
         patience: Duration,
     ) -> io::Result<()> {
         let Some(address) = &self.address else { return Ok(()) };
+        let mut text = String::new();
+        for word in words {
+            writeln!(text, "{word}").expect("a string takes what fits into memory");
+        }
         let queue = UnixDatagram::unbound()?;
-        queue.connect(address)?;
-        if !happens(&queue, PollFlags::OUT, patience)? {
-            return Err(Errno::WOULDBLOCK.into());
+        queue.connect_addr(address)?;
+        let sent = send(&queue, &text, fds);
+        if sent == Err(Errno::AGAIN) && happens(&queue, PollFlags::OUT, patience)? {
+            return Ok(send(&queue, &text, fds)?);
         }
-        if fds.is_empty() {
-            sd_notify::notify(words)
-        } else {
-            sd_notify::notify_with_fds(words, fds)
-        }
+        Ok(sent?)
     }
+}
+
+/// `NOTIFY_SOCKET`: a path, or `@` and a name.
+fn address(text: &OsStr) -> Option<SocketAddr> {
+    match text.as_bytes() {
+        [] => None,
+        [b'@', name @ ..] => SocketAddr::from_abstract_name(name).ok(),
+        _ => SocketAddr::from_pathname(text).ok(),
+    }
+}
+
+fn send(queue: &UnixDatagram, text: &str, fds: &[BorrowedFd<'_>]) -> rustix::io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(2))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !fds.is_empty() {
+        let fits = control.push(SendAncillaryMessage::ScmRights(fds));
+        debug_assert!(fits, "the space is for two descriptors");
+    }
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    sendmsg(queue, &[IoSlice::new(text.as_bytes())], &mut control, flags).map(drop)
 }
 
 /// Whether this happens to the descriptor, or its end, within that time.
@@ -130,7 +155,6 @@ fn printable(line: &str) -> String {
 
 /// In bytes. The manager drops datagrams of more than 4,096 without a word to us.
 const STATUS_MAX: usize = 4_000;
-const READY_PATIENCE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
@@ -209,6 +233,20 @@ mod tests {
         drop(fake.socket);
         assert_eq!(manager.ready().unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
         assert!(manager.alive().is_err());
+    }
+
+    #[test]
+    fn a_manager_may_have_a_name_and_no_path() {
+        let fake = fake();
+        let name = format!("echod-test-{}", std::process::id());
+        let socket = SocketAddr::from_abstract_name(&name).unwrap();
+        let socket = UnixDatagram::bind_addr(&socket).unwrap();
+        fake.environment.set("NOTIFY_SOCKET", &format!("@{name}"));
+        let (_, theirs) = UnixStream::pair().unwrap();
+        Manager::from_env().tell(&[NotifyState::Ready], &[theirs.as_fd()], Duration::ZERO).unwrap();
+        let mut heard = [0; 64];
+        let length = socket.recv(&mut heard).unwrap();
+        assert_eq!(heard[..length], *b"READY=1\n");
     }
 
     #[test]

@@ -42,7 +42,8 @@ impl Store {
     /// before any bag, for a bag without memory is worth little.
     /// `descriptors_max` is the soft `RLIMIT_NOFILE`.
     ///
-    /// A store in which something was found is one, even if it takes no more.
+    /// A store in which something was found is one, even if it takes no more at
+    /// present.
     pub fn open(
         manager: &Manager,
         hand: &Hand,
@@ -67,7 +68,7 @@ impl Store {
         if !works {
             store.resting_until = Some(now + REST);
         }
-        (works || last.is_some() || hand.memory.is_some()).then_some(store)
+        (works || last.is_some() || memory.is_none()).then_some(store)
     }
 
     fn begin(&mut self, memory: Option<BorrowedFd<'_>>) -> Result<(), NoPlace> {

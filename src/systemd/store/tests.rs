@@ -96,6 +96,15 @@ fn a_full_store_that_held_something_is_one_and_rests() {
 }
 
 #[test]
+fn a_store_that_has_our_memory_is_one_and_rests_while_it_takes_no_bag() {
+    let fake = keeping(0);
+    let now = Instant::now();
+    let mut store = Store::open(&fake.manager(), &Hand::default(), None, PLENTY, now).unwrap();
+    let (ours, _theirs) = UnixStream::pair().unwrap();
+    assert!(matches!(store.add(ours.as_fd(), entry(1), now), Err(NoPlace::Resting)));
+}
+
+#[test]
 fn a_connection_in_the_store_outlives_us() {
     let mut scene = scene(8);
     let (ours, mut theirs) = UnixStream::pair().unwrap();
