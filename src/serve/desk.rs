@@ -39,6 +39,8 @@ pub struct Desk {
     pub(super) talks: Vec<Option<Talk>>,
     /// Which conversation's answer a slot holds, by slot.
     pub(super) holders: Vec<Option<u32>>,
+    /// The record of a suspect that has not been faced yet: it is in use.
+    pub(super) suspect: Option<u32>,
     /// Records that were used and are free again.
     pub(super) records: Vec<u32>,
     pub(super) places: Places,
@@ -105,7 +107,7 @@ impl Desk {
         if let Err(refusal) = self.places.enter(source(&peer)) {
             self.memory.header().refuse(refusal);
             report::refused(&peer, refusal);
-            seeing_off::turn_away(&watch, stream.as_fd());
+            seeing_off::turn_away(stream.as_fd());
             self.stir();
             return Ok(Err(refusal));
         }

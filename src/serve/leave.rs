@@ -12,7 +12,7 @@ use crate::socket::{self, Reset};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, yield_now};
 use tokio::time::{Instant, sleep, timeout_at};
 
 /// How long nothing may happen to call it quiet: the time of one look at the
@@ -90,8 +90,10 @@ async fn take_leave(number: u32, id: Id) {
         } else if last {
             break Ending::Left;
         } else {
-            // What has arrived may be an end of file, which is no byte.
+            // What has arrived may be an end of file, which is no byte. A fresh watch
+            // knows of it when the runtime has looked once.
             last = true;
+            yield_now().await;
         }
         let before = with(|desk| desk.talk(number).done.taken);
         match with(|desk| desk.turn(&watch, number)) {

@@ -72,14 +72,7 @@ pub fn open_desk(opening: Opening, config: &Config) -> Opened {
     mail.use_rule(&mut in_use);
     if let Some(displaced) = memory.rule_to_displace(&config.rule, in_use) {
         mail.drop_rule(displaced);
-        // Ended before their rule is overwritten, so that nobody misreads them.
-        let (over, rest): (Vec<_>, _) =
-            finds.into_iter().partition(|find| rule_of(&memory, find) == Some(displaced));
-        finds = rest;
-        for find in over {
-            missed::reset(&memory, &find, Ending::Left);
-            opened.adopted.reset += 1;
-        }
+        finds = end_those_of(displaced, &memory, finds, &mut opened.adopted);
     }
     let kept = memory.keep_rule(&config.rule, in_use);
     let rules = all_rules(&memory);
@@ -92,6 +85,7 @@ pub fn open_desk(opening: Opening, config: &Config) -> Opened {
         rule: kept.rule,
         talks: tidy::table(),
         holders: vec![None; SLOTS as usize],
+        suspect: None,
         records: Vec::new(),
         places: Places::new(&config.limits),
         mail,
@@ -109,7 +103,8 @@ pub fn open_desk(opening: Opening, config: &Config) -> Opened {
             tally.live += 1;
         }
     }
-    desk.forget_others(opened.suspect.as_ref().map(|suspect| suspect.find.entry.record));
+    desk.suspect = opened.suspect.as_ref().map(|suspect| suspect.find.entry.record);
+    desk.forget_others();
     desk.hot = desk.hot.take().or_else(|| desk.memory.take_slot());
     if desk.hot.is_none() {
         desk.signs.crowd.notify_one();
@@ -216,11 +211,11 @@ impl Desk {
     }
 
     /// Frees the records that belong to nobody who goes on, but a suspect's.
-    fn forget_others(&mut self, suspect: Option<u32>) {
+    fn forget_others(&mut self) {
         let reach = self.memory.header().reached();
         self.talks.resize_with(self.talks.len().max(reach as usize), || None);
         for number in (0..reach).rev() {
-            if self.talks[number as usize].is_none() && suspect != Some(number) {
+            if self.talks[number as usize].is_none() && self.suspect != Some(number) {
                 self.memory.record(number).end();
                 self.records.push(number);
             }
@@ -232,6 +227,23 @@ impl Desk {
 fn needs_slot(find: &Find, noted: &Noted) -> bool {
     let is_farewell = noted.state.last() && find.counters.phase == Phase::PeerEnded;
     noted.unanswered(find.counters.taken) > 0 || (is_farewell && socket::is_metered(find.transport))
+}
+
+/// Ends the conversations of a rule before it is overwritten, so that nobody misreads
+/// them, and returns the others.
+fn end_those_of(
+    rule: RuleIndex,
+    memory: &Memory,
+    finds: Vec<Find>,
+    adopted: &mut Adopted,
+) -> Vec<Find> {
+    let (over, rest): (Vec<_>, _) =
+        finds.into_iter().partition(|find| rule_of(memory, find) == Some(rule));
+    for find in over {
+        missed::reset(memory, &find, Ending::Left);
+        adopted.reset += 1;
+    }
+    rest
 }
 
 fn all_rules(memory: &Memory) -> [Option<Rule>; RULES] {

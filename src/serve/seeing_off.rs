@@ -43,9 +43,10 @@ pub(super) async fn see_off(watch: &Watch, number: u32, ending: Ending) -> Endin
 
 /// Ends a connection that is not served: with an end of file, which a close with
 /// input unread would not be.
-pub(super) fn turn_away(watch: &Watch, stream: BorrowedFd<'_>) {
+pub(super) fn turn_away(stream: BorrowedFd<'_>) {
     socket::shut_down(stream);
-    drop_input(watch, LINGER_BYTES);
+    // From the socket itself: a fresh watch knows of no input yet.
+    drop_input(|buffer| socket::take(stream, buffer), LINGER_BYTES);
 }
 
 /// [`see_off`], whoever ended first, with an end of file.
@@ -72,7 +73,7 @@ async fn linger(watch: &Watch, number: u32, ending: Ending) -> Ending {
     let ending = sent(number, ending).await;
     let until = Instant::now() + LINGER;
     let mut left = LINGER_BYTES;
-    while let Some(more) = drop_input(watch, left) {
+    while let Some(more) = drop_input(|buffer| watch.take(buffer), left) {
         left = more;
         if let Event::Late = Box::pin(within(until, watch.readable())).await {
             break;
@@ -128,11 +129,14 @@ impl Desk {
 
 /// Drops what has arrived. How much more may be dropped, or none if the peer
 /// has ended or said too much.
-fn drop_input(watch: &Watch, mut left: usize) -> Option<usize> {
+fn drop_input(
+    mut take: impl FnMut(&mut [u8]) -> io::Result<usize>,
+    mut left: usize,
+) -> Option<usize> {
     let mut buffer = [0; 4_096];
     while left > 0 {
         let most = buffer.len().min(left);
-        match watch.take(&mut buffer[..most]) {
+        match take(&mut buffer[..most]) {
             Ok(0) => return None,
             Ok(n) => left -= n,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Some(left),

@@ -24,6 +24,7 @@ pub struct Suspect {
 pub fn face(suspect: Suspect) {
     desk::with(|desk| {
         let Suspect { find, slot } = suspect;
+        desk.suspect = None;
         let (id, bag, number) = (find.id, find.bag, find.entry.record);
         let record = desk.memory.record(number);
         let header = desk.memory.header();

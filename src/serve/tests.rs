@@ -278,6 +278,18 @@ async fn a_leaving_daemon_answers_what_has_arrived_and_the_end_of_file_too() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_leaving_daemon_sees_an_end_of_file_before_which_all_was_read() {
+    open(&config());
+    let mut peer = Peer::begin(Protocol::Line);
+    peer.say(b"one");
+    peer.hears(b"one").await;
+    peer.0.shutdown(Shutdown::Write).expect("it is open");
+    drain(Who::All, seconds(1)).await;
+    assert_eq!(peer.hear(64).as_deref(), Some(&b"!"[..]));
+    peer.is_ended();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_leaving_daemon_waits_for_no_peer_longer_than_it_may() {
     open(&config());
     let mut peer = Peer::begin(Protocol::Rfc862);

@@ -28,7 +28,9 @@ impl Desk {
     }
 
     fn shrink(&mut self) {
-        let used = self.talks.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+        let talk = self.talks.iter().rposition(Option::is_some);
+        let last = talk.max(self.suspect.map(|number| number as usize));
+        let used = last.map_or(0, |last| last + 1);
         self.talks.truncate(used);
         self.talks.shrink_to_fit();
         make_room(&mut self.talks);

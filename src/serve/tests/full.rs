@@ -176,7 +176,10 @@ fn died_over_the_last(config: &Config, strikes: u8) -> (Opened, TcpStream) {
     let (mut ours, _) = listener.accept().expect("it has just come");
     peer.write_all(b"x").expect("it is open");
     ours.read_exact(&mut [0]).expect("it was said");
-    let memory = Memory::create().expect("there is memory");
+    let mut memory = Memory::create().expect("there is memory");
+    let mut slot = memory.claim_slot(0).expect("nobody has it");
+    slot.bytes()[0] = b'x';
+    memory.free_slot(slot);
     let rule = memory.keep_rule(&config.rule, [false; RULES]).rule;
     let id = Id(NonZeroU64::MIN);
     let terms = Terms { protocol: Protocol::Rfc862, rule, born: 1 };
@@ -207,4 +210,25 @@ async fn who_waits_for_the_record_of_one_that_killed_too_often_gets_it() {
     let end = fatal.read(&mut [0; 16]).expect_err("nothing was answered");
     assert_eq!(end.kind(), ErrorKind::ConnectionReset);
     println!("{LAST} conversations and a suspect, whose record was waited for by 1 and taken");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crowd_that_goes_does_not_take_the_record_of_a_suspect_along() {
+    let config = crowd();
+    let (opened, mut fatal) = died_over_the_last(&config, 0);
+    let suspect = opened.suspect.expect("it was its turn");
+    with(|desk| {
+        fill(desk, 600);
+        for number in 0..LAST {
+            if desk.talks[number as usize].is_some() {
+                desk.close(number, Ending::EndOfFile);
+            }
+        }
+        desk.tidy();
+    });
+    face(suspect);
+    now().await;
+    let mut heard = [0; 16];
+    let length = fatal.read(&mut heard).expect("it goes on");
+    assert_eq!((conversations(), &heard[..length]), (1, &b"x"[..]));
 }
