@@ -7,6 +7,7 @@ mod accept;
 mod apart;
 mod batch;
 mod counters;
+mod credentials;
 mod envelope;
 mod kind;
 mod listen;

@@ -119,13 +119,7 @@ pub fn peer(stream: BorrowedFd<'_>) -> Party {
             known => return known,
         }
     }
-    match sockopt::socket_peercred(stream) {
-        Ok(credentials) => Party::Process {
-            pid: credentials.pid.as_raw_nonzero().get().unsigned_abs(),
-            uid: credentials.uid.as_raw(),
-        },
-        Err(_) => Party::Unknown,
-    }
+    super::credentials::process(stream).unwrap_or(Party::Unknown)
 }
 
 fn party(address: SocketAddrAny) -> Party {
