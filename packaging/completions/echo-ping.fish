@@ -1,4 +1,4 @@
-complete -c echo-ping -s c -l count -d 'Send this many messages in all, 1 to 4000000000. Without it, it goes on until it is interrupted.' -r
+complete -c echo-ping -s c -l count -d 'Send this many messages in all, 1 to 4000000000. Without it, it goes on until it is interrupted, or has sent so many.' -r
 complete -c echo-ping -s i -l interval -d 'Send on each connection once in this time, whether or not the answers come back, 1ms to 1d.' -r
 complete -c echo-ping -s s -l size -d 'Send messages of this size, 0 (in datagrams only) to 16M. From 28 bytes on they have room for a sequence number and a checksum.' -r
 complete -c echo-ping -l size-sweep -d 'Send messages of every size from MIN to MAX, one after the other, and begin again.' -r

@@ -75,14 +75,15 @@ Notation:
 
 Exit status:
   0 all came back, 1 more was lost than allowed, 2 something came back wrong,
-  3 there was no connection, 64 wrong usage.
+  3 there was no connection, 64 wrong usage, 71 the system has no more of
+  something.
 ";
 
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Messages")]
 struct MessageArguments {
     /// Send this many messages in all, 1 to 4000000000. Without it, it goes
-    /// on until it is interrupted.
+    /// on until it is interrupted, or has sent so many.
     #[arg(long, short, value_name = "NUMBER", value_parser = values::text::<Messages>(), verbatim_doc_comment)]
     count: Option<Messages>,
 

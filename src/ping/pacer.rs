@@ -2,6 +2,7 @@
 //! whatever came back.
 
 use super::pace;
+use super::plan::MESSAGES_MAX;
 use super::run::{Run, Stage};
 use super::talk::Talk;
 use rustix::time::{
@@ -22,7 +23,7 @@ pub(super) async fn pace(run: Rc<Run>, talks: Vec<Rc<Talk>>, gap: Duration) {
     let begin = run.now();
     // Without a timer of its own it would be one of milliseconds.
     let timer = Timer::new();
-    for (number, talk) in (0..run.plan.count.unwrap_or(u64::MAX)).zip(talks.iter().cycle()) {
+    for (number, talk) in (0..run.plan.count.unwrap_or(MESSAGES_MAX)).zip(talks.iter().cycle()) {
         let due = begin + pace::due(gap, number);
         let now = run.now();
         match &timer {

@@ -11,7 +11,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
-/// Sequence numbers have 32 bits.
+/// Sequence numbers have 32 bits, and no connection may use one twice.
+pub(super) const MESSAGES_MAX: u64 = 4_000_000_000;
 pub(super) type Messages = Count<1, 4_000_000_000>;
 /// As many as one address has ports for, about.
 pub(super) type Connections = Count<1, 65_536>;
@@ -39,7 +40,7 @@ pub(super) struct Plan {
     pub(super) rule: Rule,
     /// How long messages are.
     pub(super) sizes: Sizes,
-    /// How many messages in all; none is no end.
+    /// How many messages in all; none is [`MESSAGES_MAX`] or an interruption.
     pub(super) count: Option<u64>,
     /// When they are sent.
     pub(super) pace: Pace,

@@ -4,7 +4,7 @@ use super::event::{Event, Many, What};
 use super::pace::Pace;
 use super::pacer;
 use super::payload::Form;
-use super::plan::Plan;
+use super::plan::{MESSAGES_MAX, Plan};
 use super::reach::{self, Address, Link, Unreached};
 use super::screen::{PICTURES, Screen};
 use super::summary::{Load, Summary};
@@ -43,8 +43,8 @@ pub(super) struct Run {
     pub(super) screen: RefCell<Screen>,
     /// How far it is.
     pub(super) stage: Cell<Stage>,
-    /// Messages not yet sent, in a closed loop that has an end.
-    pub(super) left: Cell<Option<u64>>,
+    /// Messages not yet sent, in a closed loop.
+    pub(super) left: Cell<u64>,
     /// What was read; nothing of it is kept.
     pub(super) buffer: RefCell<Vec<u8>>,
     began: Instant,
@@ -97,7 +97,7 @@ pub(super) async fn run(plan: Plan) -> io::Result<Verdict> {
         tally: RefCell::default(),
         screen: RefCell::new(Screen::new(plan.show, many, !is_paced)),
         stage: Cell::new(Stage::Sending),
-        left: Cell::new(plan.count),
+        left: Cell::new(plan.count.unwrap_or(MESSAGES_MAX)),
         buffer: RefCell::new(vec![0; BUFFER]),
         began: Instant::now(),
         lately: Cell::default(),

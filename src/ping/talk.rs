@@ -57,7 +57,7 @@ struct State {
 impl State {
     fn has_said_all(&self, run: &Run) -> bool {
         let is_all = match run.plan.pace {
-            Pace::Flood => run.left.get() == Some(0),
+            Pace::Flood => run.left.get() == 0,
             Pace::Every { .. } => self.is_granted_all && self.due.is_empty(),
         };
         !self.is_giving && (is_all || run.stage.get() != Stage::Sending)
@@ -148,11 +148,7 @@ impl Talk {
         if run.plan.pace != Pace::Flood {
             return state.due.pop_front().map(Due::At);
         }
-        match run.left.get() {
-            Some(0) => return None,
-            Some(left) => run.left.set(Some(left - 1)),
-            None => {}
-        }
+        run.left.set(run.left.get().checked_sub(1)?);
         Some(Due::Now)
     }
 
