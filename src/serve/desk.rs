@@ -155,7 +155,7 @@ impl Desk {
         match store.add(talk.stream.as_fd(), entry(number, talk), now()) {
             Ok(bag) => talk.rare.bag = Some(bag),
             Err(NoPlace::Kernel(error) | NoPlace::Manager(error)) => report::not_kept(&error),
-            Err(_) => report::store_full(),
+            Err(NoPlace::NotKept | NoPlace::Resting) => report::store_full(),
         }
     }
 

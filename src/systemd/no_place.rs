@@ -10,11 +10,10 @@ pub enum NoPlace {
     Resting,
     /// The manager does not keep bags: it has no store, or a full one.
     NotKept,
-    /// As many descriptors lie in bags as `LimitNOFILE=` allows to be open.
-    InFlight,
     /// The manager does not read.
     Manager(io::Error),
-    /// The kernel gives no socket for a bag, or no room in it.
+    /// The kernel gives no socket for a bag, or no room in it: `ETOOMANYREFS` if as
+    /// many descriptors lie in bags as `LimitNOFILE=` allows to be open.
     Kernel(io::Error),
 }
 
@@ -23,7 +22,6 @@ impl fmt::Display for NoPlace {
         f.write_str(match self {
             Self::Resting => "the store was full a moment ago",
             Self::NotKept => "the service manager keeps no more descriptors",
-            Self::InFlight => "too many descriptors are in the store for LimitNOFILE=",
             Self::Manager(_) => "the service manager does not listen",
             Self::Kernel(_) => "the kernel makes no room",
         })
@@ -34,7 +32,7 @@ impl std::error::Error for NoPlace {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Manager(error) | Self::Kernel(error) => Some(error),
-            Self::Resting | Self::NotKept | Self::InFlight => None,
+            Self::Resting | Self::NotKept => None,
         }
     }
 }

@@ -140,7 +140,6 @@ impl Store {
                 self.lose(bag);
                 Err(NoPlace::NotKept)
             }
-            Err(Errno::TOOMANYREFS) => Err(NoPlace::InFlight),
             Err(error) => Err(NoPlace::Kernel(error.into())),
         }
     }
@@ -234,10 +233,7 @@ impl Store {
         // closes: when we die, which is what it is for.
         let unwatched = NotifyState::Custom("FDPOLL=0");
         let words = [NotifyState::FdStore, NotifyState::FdName(name), unwatched];
-        self.manager.tell(&words, &[fd], patience).map_err(|error| {
-            let in_flight = Errno::from_io_error(&error) == Some(Errno::TOOMANYREFS);
-            if in_flight { NoPlace::InFlight } else { NoPlace::Manager(error) }
-        })
+        self.manager.tell(&words, &[fd], patience).map_err(NoPlace::Manager)
     }
 
     /// Removes bags that nobody needs. One that the manager has no time for stays
