@@ -12,7 +12,14 @@ use crate::peers::text::Random;
 use crate::support::manager::Manager;
 use rustix::process::Signal;
 use std::collections::{BTreeMap, VecDeque};
+use std::os::unix::process::ExitStatusExt as _;
 use std::time::{Duration, Instant};
+
+/// The end of what all lives wrote to stderr.
+fn last_words(manager: &Manager) -> Vec<String> {
+    let mut lines = manager.stderr();
+    lines.split_off(lines.len().saturating_sub(60))
+}
 
 /// A daemon, its crowd, and what was found after each of its deaths.
 pub struct Ordeal {
@@ -110,11 +117,18 @@ impl Ordeal {
             _ => ("killed", Signal::KILL),
         };
         self.manager.signal(signal);
-        if signal == Signal::TERM && self.random.below(2) == 0 {
+        let is_hurried = signal == Signal::TERM && self.random.below(2) == 0;
+        if is_hurried {
             std::thread::sleep(Duration::from_micros(self.random.below(3_000)));
             self.manager.signal(Signal::KILL);
         }
-        self.manager.wait_exit();
+        let status = self.manager.wait_exit();
+        let is_due = match status.signal() {
+            // A daemon that is asked to end does so, or has not learnt to yet.
+            None => signal == Signal::TERM && status.success(),
+            Some(died) => died == signal.as_raw() || (is_hurried && died == Signal::KILL.as_raw()),
+        };
+        assert!(is_due, "{name}, but {status}: {:#?}", last_words(&self.manager));
         self.crowd.pause(true);
         *self.deaths.entry(name).or_default() += 1;
         if by_start && !is_ready {
@@ -208,8 +222,7 @@ impl Ordeal {
                 }
             }
         }
-        let stderr = self.manager.stderr();
-        let last = &stderr[stderr.len().saturating_sub(60)..];
+        let last = last_words(&self.manager);
         assert!(found.wrong.is_empty(), "{} wrong:{text}\n{}", found.wrong.len(), last.join("\n"));
         assert!(
             found.unfinished.is_empty(),
@@ -223,6 +236,10 @@ impl Ordeal {
         for row in [Row::Contradiction, Row::Stranger] {
             assert_eq!(self.rows.count(row), 0, "{row:?}");
         }
+        // Even where its death passed for the one it was to die.
+        let is_fault = |line: &&String| line.contains("panicked at") || line.contains("Sanitizer");
+        let stderr = self.manager.stderr();
+        assert_eq!(stderr.iter().find(is_fault), None, "{stderr:#?}");
         (self.manager, found.kinds)
     }
 }

@@ -12,6 +12,7 @@ use super::notify::{Ears, Known, Stored};
 use rustix::process::Signal;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
@@ -212,10 +213,14 @@ impl Manager {
         status
     }
 
-    /// Sends a signal that ends the daemon, and waits until it is dead.
+    /// Sends a signal that ends the daemon, and waits until it is dead. Who dies of
+    /// something else before a KILL was at fault.
     pub fn kill(&mut self, signal: Signal) -> ExitStatus {
         self.signal(signal);
-        self.wait_exit()
+        let status = self.wait_exit();
+        let is_killed = signal != Signal::KILL || status.signal() == Some(signal.as_raw());
+        assert!(is_killed, "it died by itself, {status}: {:#?}", self.stderr());
+        status
     }
 
     /// Asks the daemon to end, and waits until it is dead. What is stored stays.
