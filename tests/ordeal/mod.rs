@@ -230,6 +230,9 @@ impl Ordeal {
             found.unfinished,
             last.join("\n")
         );
+        // Whoever is lost was accepted and not yet in the store: one at each death.
+        let (gaps, deaths) = (found.seen().gaps, u64::from(self.lives - 1));
+        assert!(gaps <= deaths, "{gaps} lost in {deaths} deaths\n{}", last.join("\n"));
         for row in rows {
             assert!(self.rows.count(*row) > 0, "nobody was found in row {row:?}");
         }
