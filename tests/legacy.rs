@@ -22,10 +22,9 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
-use support::peer::descriptors;
+use support::manager::PATIENCE;
+use support::peer::{allow_many_descriptors, connect, descriptors};
 use tracer::{Pace, Stop};
-
-const PATIENCE: Duration = Duration::from_secs(30);
 
 struct House {
     scene: Scene,
@@ -85,12 +84,6 @@ impl House {
     fn stderr(&self, words: &str) -> bool {
         self.scene.manager.stderr().iter().any(|line| line.contains(words))
     }
-}
-
-fn connect(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect(address).expect("the listener's queue has room");
-    stream.set_read_timeout(Some(PATIENCE)).expect("it is a socket");
-    stream
 }
 
 /// Says this, and hears that.
@@ -396,6 +389,7 @@ fn fill(stream: &mut TcpStream, words: &[u8]) -> usize {
 
 #[test]
 fn who_never_reads_does_not_stop_who_talks() {
+    allow_many_descriptors();
     let house = house(&[]);
     let mut talker = connect(house.line);
     ask_line(&mut talker, "hello");

@@ -1,8 +1,7 @@
 //! Many peers, and much from one.
 
 use crate::support::daemon::Daemon;
-use crate::support::peer::{End, connect, half_close, rest};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use crate::support::peer::{End, allow_many_descriptors, connect, half_close, rest};
 use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
@@ -52,11 +51,6 @@ fn noise(length: usize) -> Vec<u8> {
     }
     noise.truncate(length);
     noise
-}
-
-fn allow_many_descriptors() {
-    let most = getrlimit(Resource::Nofile).maximum;
-    setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most }).unwrap();
 }
 
 /// Says all messages, one after another, and checks every byte of each echo.

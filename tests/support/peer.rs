@@ -4,6 +4,7 @@
 use super::notify::PATIENCE;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, SocketType, sockopt};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
@@ -14,6 +15,14 @@ use std::time::{Duration, Instant};
 pub enum End {
     Eof,
     Reset,
+}
+
+/// Lets the test have as many descriptors as it may: 1,024 are usual, and a crowd
+/// wants more.
+pub fn allow_many_descriptors() {
+    let most = getrlimit(Resource::Nofile).maximum;
+    let all = Rlimit { current: most, maximum: most };
+    setrlimit(Resource::Nofile, all).expect("up to the maximum all is allowed");
 }
 
 /// Connects. Whoever waits on it for too long fails.
