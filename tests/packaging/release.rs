@@ -41,9 +41,15 @@ fn write(folder: &Path, name: &str, text: &str) {
     }
 }
 
-/// A command for which there is one person, A, with no habits of their own.
+/// A command for which there is one person, A, with no habits of their own. Run by
+/// a hook of git, it would be told of the real repository by `GIT_DIR` and others.
 fn anonymous(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("GIT_") {
+            command.env_remove(name);
+        }
+    }
     for role in ["AUTHOR", "COMMITTER"] {
         command.env(format!("GIT_{role}_NAME"), "A").env(format!("GIT_{role}_EMAIL"), "a@b");
     }
