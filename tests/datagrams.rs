@@ -10,6 +10,7 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 use support::manager::{Manager, PATIENCE};
+use support::skip::has_mptcp;
 
 const SIZES: [usize; 7] = [0, 1, 512, 1472, 8192, 8193, 65_507];
 
@@ -217,16 +218,19 @@ fn multipath_clients_are_answered() {
     let line = manager.wait_stderr(|line| line.contains("ready on "));
     let address = line.split("127.0.0.1:").nth(1).and_then(|rest| rest.split(' ').next());
     let address: SocketAddr = format!("127.0.0.1:{}", address.unwrap()).parse().unwrap();
-    let multipath = rustix::net::socket(
-        rustix::net::AddressFamily::INET,
-        rustix::net::SocketType::STREAM,
-        Some(rustix::net::ipproto::MPTCP),
-    );
     // A kernel without it has neither the one side nor the other.
-    assert_eq!(line.contains("ready on mptcp "), multipath.is_ok(), "{line}");
-    if let Ok(socket) = multipath {
+    let has_mptcp = has_mptcp();
+    assert_eq!(line.contains("ready on mptcp "), has_mptcp, "{line}");
+    if has_mptcp {
+        let socket = rustix::net::socket(
+            rustix::net::AddressFamily::INET,
+            rustix::net::SocketType::STREAM,
+            Some(rustix::net::ipproto::MPTCP),
+        )
+        .unwrap();
         rustix::net::connect(&socket, &address).unwrap();
         let mut peer = TcpStream::from(socket);
+        peer.set_read_timeout(Some(PATIENCE)).unwrap();
         peer.write_all(b"paths").unwrap();
         peer.read_exact(&mut [0; 5]).unwrap();
     }

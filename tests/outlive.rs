@@ -10,9 +10,10 @@ mod support;
 use echod::echo::Protocol;
 use ordeal::{Ordeal, Scene};
 use peers::peer::{Goodbye, Load, Plan};
-use peers::place::{Family, has_mptcp};
+use peers::place::Family;
 use peers::successor::Row;
 use std::time::Duration;
+use support::skip::has_mptcp;
 
 const KIB: u64 = 1 << 10;
 const NEVER: u64 = 1 << 50;
@@ -184,7 +185,6 @@ fn unix_streams_lose_nothing() {
 #[test]
 fn multipath_tcp_loses_nothing() {
     if !has_mptcp() {
-        eprintln!("skipped: this kernel has no Multipath TCP");
         return;
     }
     let mut scene = Scene::new(&[]);

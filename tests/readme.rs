@@ -7,15 +7,14 @@
 //! terminal. All of it happens in a network of its own, since the README names
 //! ports as a reader would.
 
-#[allow(unreachable_pub, reason = "other tests have the same file as a library")]
-#[path = "support/alone.rs"]
-mod alone;
+mod support;
 
-use alone::alone;
 use std::fs;
 use std::io::{BufRead, BufReader, Lines};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
+use support::alone::alone;
+use support::child::forget_surroundings;
 
 /// How the README calls what Cargo calls something else during tests.
 const PROGRAMS: [&str; 2] = ["cargo run --release", "target/release/echod"];
@@ -63,7 +62,8 @@ fn shell(typed: &str) -> Command {
     });
     let mut shell = Command::new("bash");
     shell.args(["-c", &typed]).current_dir(env!("CARGO_MANIFEST_DIR"));
-    shell.env_remove("NOTIFY_SOCKET").env_remove("JOURNAL_STREAM").stdin(Stdio::null());
+    forget_surroundings(&mut shell);
+    shell.stdin(Stdio::null());
     shell
 }
 

@@ -5,10 +5,8 @@
 //!
 //! It is long because the two roles are the same for every kind of record.
 
-#[path = "support/journal.rs"]
-mod journal;
+mod support;
 
-use crate::journal::{Entry, Journal};
 use echod::config::{Level, Rate, Records};
 use echod::conversation::{Ending, Id, Refusal, Totals};
 use echod::echo::Protocol;
@@ -23,6 +21,7 @@ use std::num::NonZeroU64;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
+use support::journal::{Entry, Journal};
 
 const ROLE: &str = "RECORDS_TEST_CHILD";
 /// Nothing here takes long, but nothing depends on how long it takes.

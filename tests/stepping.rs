@@ -10,12 +10,13 @@ mod support;
 mod tracer;
 
 use echod::echo::Protocol;
-use peers::place::{Family, has_mptcp};
+use peers::place::Family;
 use peers::successor::{Found, Row};
 use peers::text::{Random, SUFFIX};
 use stage::acts::{ACTS, Act, long_message, many, many_lines};
 use stage::{Count, Stage, Talker};
 use std::cell::{Cell, RefCell};
+use support::skip::has_mptcp;
 use tracer::{Pace, Stop};
 
 /// Does one act again and again, and kills the daemon at one stop later each
@@ -94,8 +95,6 @@ fn a_kill_at_any_call_of_a_turn_loses_nothing_over_unix_sockets() {
 fn a_kill_at_any_call_of_a_turn_loses_nothing_over_multipath_tcp() {
     if has_mptcp() {
         step_through_acts(Family::Mptcp);
-    } else {
-        eprintln!("skipped: this kernel has no Multipath TCP");
     }
 }
 

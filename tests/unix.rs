@@ -14,6 +14,7 @@ use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
 use support::manager::{Manager, PATIENCE};
+use support::skip::{has_mptcp, skip_for_kernel};
 
 fn packets(address: &SocketAddrUnix) -> OwnedFd {
     let socket = rustix::net::socket(AddressFamily::UNIX, SocketType::SEQPACKET, None).unwrap();
@@ -216,8 +217,7 @@ fn a_stale_file_is_replaced_in_every_kind_and_removed_at_the_end() {
 fn vsock_is_bound_where_the_kernel_has_it() {
     let probe = rustix::net::socket(AddressFamily::VSOCK, SocketType::STREAM, None);
     if let Err(error) = probe {
-        eprintln!("skipped: this kernel has no vsock: {error}");
-        return;
+        return skip_for_kernel(format_args!("this kernel has no vsock: {error}"));
     }
     let mut manager = Manager::new();
     // The kernel chooses no port that could be asked for here.
@@ -239,12 +239,11 @@ fn what_cannot_be_stored_is_brought_to_its_end() {
 
 #[test]
 fn a_plain_peer_of_a_multipath_socket_goes_on_with_its_urgent_data() {
-    let multipath = Some(rustix::net::ipproto::MPTCP);
-    let Ok(listener) = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, multipath)
-    else {
-        eprintln!("skipped: this kernel has no Multipath TCP");
+    if !has_mptcp() {
         return;
-    };
+    }
+    let multipath = Some(rustix::net::ipproto::MPTCP);
+    let listener = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, multipath).unwrap();
     rustix::net::bind(&listener, &std::net::SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     rustix::net::listen(&listener, 8).unwrap();
     let address = rustix::net::getsockname(&listener).unwrap();

@@ -2,6 +2,9 @@
 //! `UPDATE=1 cargo test --test packaging` rewrites what can be written by rule:
 //! shell completions, the manual's OPTIONS, the list of linked crates.
 
+#[path = "../support/mod.rs"]
+mod support;
+
 mod copyright;
 mod manual;
 mod release;

@@ -1,5 +1,6 @@
 //! The manual says what `--help` says, and is a clean page.
 
+use crate::support::skip::skip;
 use crate::{hold, path, read, replaced};
 use clap::Arg;
 use echod::conversation::{Ending, Refusal};
@@ -212,6 +213,6 @@ fn is_clean(page: &str, level: &str) {
             assert_eq!(loud.collect::<Vec<_>>(), [""; 0]);
         }
         // A build for a distribution has no use for it; the project's own tests do.
-        Err(error) => assert!(std::env::var_os("CI").is_none(), "mandoc: {error}"),
+        Err(error) => skip(format_args!("mandoc: {error}")),
     }
 }

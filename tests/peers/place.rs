@@ -92,11 +92,6 @@ impl From<SocketAddr> for Place {
     }
 }
 
-/// Whether this kernel has Multipath TCP.
-pub fn has_mptcp() -> bool {
-    open(Family::Mptcp).is_ok()
-}
-
 fn open(family: Family) -> io::Result<OwnedFd> {
     let (family, protocol) = match family {
         Family::Tcp => (AddressFamily::INET, None),

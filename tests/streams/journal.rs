@@ -1,6 +1,6 @@
 //! What peers can do to the journal, and the journal to them: nothing.
 
-use crate::fake_journal::{Entry, Journal};
+use crate::support::journal::{Entry, Journal};
 use crate::support::peer::{ask, connect, echo, half_close, rest};
 use rustix::process::{Pid, Signal, kill_process};
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 fn daemon(journal: &Journal, arguments: &[&str]) -> (Child, SocketAddr) {
     let mut command = journal.command("setpriv");
     command.args(["--pdeathsig", "KILL", env!("CARGO_BIN_EXE_echod"), "--log-level=debug"]);
-    command.args(arguments).env_remove("NOTIFY_SOCKET");
+    command.args(arguments);
     let child = command.spawn().unwrap();
     let ready = journal.next().unwrap();
     let mut words = message(&ready).split([' ', ',', ';']);

@@ -5,9 +5,6 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-#[path = "../support/journal.rs"]
-mod fake_journal;
-
 mod journal;
 mod limits;
 mod listening;

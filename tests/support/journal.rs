@@ -1,8 +1,8 @@
 //! A journal for one child: a socket that the child finds where journald's is,
 //! because it has a mount table of its own.
 
-#![allow(dead_code, unreachable_pub, reason = "each test takes this file and uses its part")]
-
+use super::child::forget_surroundings;
+use super::isolated::{can_isolate, isolated};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::{ErrorKind, Read};
@@ -33,19 +33,9 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// None, with the reason printed, where mount tables of one's own are not
-    /// allowed; under CI they must be.
+    /// None where mount tables of one's own are not allowed: the test is skipped.
     pub fn new() -> Option<Self> {
-        let mut probe = isolated();
-        probe.args(["sh", "-c", "mount -t tmpfs tmpfs /run"]);
-        let probe = probe.output().expect("util-linux is installed");
-        if !probe.status.success() {
-            let reason = String::from_utf8_lossy(&probe.stderr);
-            assert!(
-                std::env::var("CI").as_deref() != Ok("true"),
-                "under CI nothing is skipped: {reason}"
-            );
-            eprintln!("skipped: no mount table of our own here: {}", reason.trim());
+        if !can_isolate("--mount", "mount -t tmpfs tmpfs /run") {
             return None;
         }
         let (theirs, ours) = UnixStream::pair().expect("a socket pair");
@@ -61,7 +51,8 @@ impl Journal {
         let stderr = self.stream.0.try_clone().expect("a descriptor");
         let itself = std::fs::File::from(stderr.try_clone().expect("a descriptor"));
         let itself = itself.metadata().expect("its inode");
-        let mut command = isolated();
+        let mut command = isolated("--mount");
+        forget_surroundings(&mut command);
         command.args(["sh", "-c", INSIDE]).arg(self.folder.path()).arg(program);
         command.env("JOURNAL_STREAM", format!("{}:{}", itself.dev(), itself.ino()));
         command.stderr(stderr);
@@ -124,15 +115,6 @@ impl Journal {
     fn path(&self) -> PathBuf {
         self.folder.path().join("socket")
     }
-}
-
-fn isolated() -> Command {
-    let mut command = Command::new("unshare");
-    if !rustix::process::geteuid().is_root() {
-        command.args(["--user", "--map-root-user"]);
-    }
-    command.arg("--mount");
-    command
 }
 
 impl Entry {

@@ -2,9 +2,12 @@
 #![allow(dead_code, unreachable_pub, unused_imports, reason = "each test uses a part")]
 
 pub mod alone;
-mod child;
+pub mod child;
 pub mod daemon;
+pub mod isolated;
+pub mod journal;
 pub mod manager;
 mod notify;
 pub mod peer;
 pub mod pinging;
+pub mod skip;
