@@ -5,12 +5,12 @@ mod support;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use support::manager::Manager;
+use support::peer::connect;
 
 /// A connection, and a manager that hands its accepted end over as systemd does.
 fn accepted(name: &str) -> (TcpStream, Manager) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback works");
-    let peer =
-        TcpStream::connect(listener.local_addr().expect("loopback works")).expect("loopback works");
+    let peer = connect(listener.local_addr().expect("loopback works"));
     let mut manager = Manager::new();
     manager.listen(listener.accept().expect("loopback works").0, name);
     (peer, manager)

@@ -10,6 +10,7 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 use support::manager::{Manager, PATIENCE};
+use support::peer::{connect, echo};
 use support::skip::has_mptcp;
 
 const SIZES: [usize; 7] = [0, 1, 512, 1472, 8192, 8193, 65_507];
@@ -147,12 +148,10 @@ fn streams_have_their_turns_while_datagrams_pour_in() {
                 }
             });
         }
-        let mut peer = TcpStream::connect(stream).unwrap();
-        peer.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut peer = connect(stream);
         let begin = Instant::now();
         for _ in 0..200 {
-            peer.write_all(b"turn").unwrap();
-            peer.read_exact(&mut [0; 4]).unwrap();
+            echo(&mut peer, b"turn");
         }
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
         // A batch is some 100 µs of work; without turns it would be minutes.
@@ -234,7 +233,5 @@ fn multipath_clients_are_answered() {
         peer.write_all(b"paths").unwrap();
         peer.read_exact(&mut [0; 5]).unwrap();
     }
-    let mut plain = TcpStream::connect(address).unwrap();
-    plain.write_all(b"path").unwrap();
-    plain.read_exact(&mut [0; 4]).unwrap();
+    echo(&mut connect(address), b"path");
 }

@@ -5,9 +5,9 @@ mod support;
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use support::manager::{Manager, PATIENCE};
+use support::peer::{End, connect, half_close, rest};
 
 /// How the start fails: the line that names what is wrong.
 fn refusal(mut manager: Manager, environment: &[(&str, &str)]) -> String {
@@ -18,12 +18,11 @@ fn refusal(mut manager: Manager, environment: &[(&str, &str)]) -> String {
 }
 
 fn echo(address: std::net::SocketAddr, word: &[u8]) -> Vec<u8> {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut stream = connect(address);
     stream.write_all(word).unwrap();
-    stream.shutdown(std::net::Shutdown::Write).unwrap();
-    let mut heard = Vec::new();
-    stream.read_to_end(&mut heard).unwrap();
+    half_close(&stream);
+    let (heard, end) = rest(&mut stream);
+    assert_eq!(end, End::Eof);
     heard
 }
 
@@ -59,6 +58,7 @@ fn what_is_for_another_process_is_ignored() {
     manager.start(&[&listen], &[("LISTEN_PID", "1")]);
     manager.wait_ready();
     let mut stream = UnixStream::connect(path).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(b"hello").unwrap();
     stream.read_exact(&mut [0; 5]).unwrap();
 }

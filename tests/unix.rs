@@ -8,12 +8,12 @@ use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, Shutdown, SocketAddrUnix, SocketType};
 use rustix::process::Signal;
 use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
 use support::manager::{Manager, PATIENCE};
+use support::peer::connect;
 use support::skip::{has_mptcp, skip_for_kernel};
 
 fn packets(address: &SocketAddrUnix) -> OwnedFd {
@@ -129,6 +129,7 @@ fn packets_that_are_not_taken_wait_and_nothing_is_lost() {
 fn who_talks_is_the_process_that_connected() {
     let (manager, path) = bound("--listen-stream=rfc862", &[]);
     let mut peer = UnixStream::connect(path).unwrap();
+    peer.set_read_timeout(Some(PATIENCE)).unwrap();
     peer.write_all(b"x").unwrap();
     peer.read_exact(&mut [0]).unwrap();
     let own = format!("pid {} uid {}", std::process::id(), rustix::process::getuid().as_raw());
@@ -185,6 +186,7 @@ fn abstract_sockets_are_bound_in_every_kind() {
     let mut answer = [0; 5];
     let mut peer =
         UnixStream::connect_addr(&SocketAddr::from_abstract_name(&stream).unwrap()).unwrap();
+    peer.set_read_timeout(Some(PATIENCE)).unwrap();
     peer.write_all(b"hello").unwrap();
     peer.read_exact(&mut answer).unwrap();
     assert_eq!(&answer, b"hello");
@@ -250,8 +252,7 @@ fn a_plain_peer_of_a_multipath_socket_goes_on_with_its_urgent_data() {
     let mut manager = Manager::new();
     manager.listen(listener, "rfc862");
     manager.start(&[], &[]);
-    let peer = TcpStream::connect(std::net::SocketAddr::try_from(address).unwrap()).unwrap();
-    peer.set_read_timeout(Some(PATIENCE)).unwrap();
+    let peer = connect(std::net::SocketAddr::try_from(address).unwrap());
     for _ in 0..2 {
         exchange(&mut &peer, b"ordinary", b"ordinary");
         // In two parts: which byte is urgent may change with the next.
