@@ -4,6 +4,8 @@
 
 #[cfg(test)]
 mod full;
+#[cfg(test)]
+mod shortage;
 
 use super::turn::Turn;
 use super::*;

@@ -75,13 +75,13 @@ fn rare(id: Id) -> Rare {
 }
 
 /// A listener that is accepted from, and where.
-struct Door {
+pub(super) struct Door {
     place: tempfile::TempDir,
     accepting: JoinHandle<std::io::Error>,
 }
 
 impl Door {
-    fn open() -> Self {
+    pub(super) fn open() -> Self {
         let place = tempfile::tempdir().expect("there is a temporary directory");
         let socket = UnixListener::bind(place.path().join("door")).expect("it is free");
         socket.set_nonblocking(true).expect("it is a socket");
@@ -92,7 +92,7 @@ impl Door {
     }
 
     /// A peer that comes, and speaks at once.
-    async fn comer(&self) -> Peer {
+    pub(super) async fn comer(&self) -> Peer {
         let stream = UnixStream::connect(self.place.path().join("door")).expect("it has room");
         stream.set_nonblocking(true).expect("it is a socket");
         let mut peer = Peer(stream);
