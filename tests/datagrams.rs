@@ -90,6 +90,35 @@ fn every_size_comes_back_with_the_suffix_in_reply_or_not_at_all() {
     manager.wait_status(|status| status.contains("2 refused (2 too-long)"));
 }
 
+/// The first have room in the daemon's memory, and more than an answer may have;
+/// of the last the kernel gives a part, and says so.
+#[test]
+fn a_datagram_too_long_for_an_answer_is_refused_and_counted_and_never_cut() {
+    let mut manager = Manager::new();
+    let server = listen_v6(&mut manager, "rfc862");
+    let path = manager.place().join("datagrams");
+    manager.listen(UnixDatagram::bind(&path).unwrap(), "rfc862");
+    manager.start(&[], &[]);
+    manager.wait_ready();
+    let udp = client(server);
+    let unix = UnixDatagram::bind(manager.place().join("client")).unwrap();
+    unix.set_read_timeout(Some(PATIENCE)).unwrap();
+    unix.connect(&path).unwrap();
+    let mut heard = [0; 16];
+    // Nothing comes back: the next answer is the next message's.
+    for length in [65_508, 65_527] {
+        udp.send(&pattern(length)).unwrap();
+        assert_eq!(ask(&udp, b"udp"), b"udp", "{length} bytes");
+    }
+    for length in [65_508, 65_792, 65_793, 150_000] {
+        unix.send(&pattern(length)).unwrap();
+        unix.send(b"unix").unwrap();
+        let answer = unix.recv(&mut heard).unwrap();
+        assert_eq!(&heard[..answer], b"unix", "{length} bytes");
+    }
+    manager.wait_status(|status| status.contains("6 datagrams, 6 refused (6 too-long)"));
+}
+
 /// Whether the kernel says with each datagram which address was asked.
 fn says_asked(socket: &UdpSocket) -> bool {
     let (mut said, mut length) = (0, 4);
