@@ -3,11 +3,13 @@
 
 mod support;
 
+use rustix::net::SendFlags;
+use rustix::process::Signal;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use support::manager::{Manager, PATIENCE};
-use support::peer::{End, connect, half_close, rest};
+use support::peer::{End, ask, connect, half_close, rest};
 
 /// How the start fails: the line that names what is wrong.
 fn refusal(mut manager: Manager, environment: &[(&str, &str)]) -> String {
@@ -47,6 +49,36 @@ fn listeners_without_names_are_served() {
     manager.start(&["--suffix=!"], &[]);
     manager.wait_ready();
     assert_eq!(echo(address, b"hello"), b"hello!");
+}
+
+/// Before the listener has its options, so that each of these must get its own:
+/// else the urgent byte would be counted, and not be read.
+#[test]
+fn urgent_data_of_who_came_before_the_daemon_is_ordinary() {
+    let mut manager = Manager::new();
+    let address = manager.listen_tcp("line");
+    let mut early = [connect(address), connect(address)];
+    for stream in &mut early {
+        stream.write_all(b"one").unwrap();
+        rustix::net::send(&*stream, b"!", SendFlags::OOB).unwrap();
+        stream.write_all(b"two\nthr").unwrap();
+    }
+    manager.start(&["--suffix=-S"], &[]);
+    for stream in &mut early {
+        assert_eq!(ask(stream, b"", 13), b"one!two-S\nthr");
+    }
+    manager.wait_ready();
+    manager.kill(Signal::KILL);
+    manager.start_again();
+    for stream in &mut early {
+        assert_eq!(ask(stream, b"ee\n", 5), b"ee-S\n");
+        half_close(stream);
+        assert_eq!(rest(stream), (Vec::new(), End::Eof));
+    }
+    manager.wait_stderr(|line| {
+        line.contains("conversation 2 with")
+            && line.contains("ended (end-of-file): 2 messages, 14 bytes received, 18 sent")
+    });
 }
 
 #[test]
