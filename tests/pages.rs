@@ -258,6 +258,26 @@ fn the_kernel_shows_what_the_tutorial_does() {
 }
 
 #[test]
+fn the_figures_of_the_readme_are_those_of_the_report() {
+    let report = page("performance.md");
+    for (row, english, chinese) in [
+        ("| 50 peers, 128 B | echod rfc862, all on | CPU per message |", "times", "倍"),
+        ("| 9,000 idle peers | echod, all on | PSS per conversation |", "bytes", "字节"),
+        ("| exec to first answer, listener inherited | echod, all on | ms |", "ms", "毫秒"),
+    ] {
+        let cells = report.lines().find_map(|line| line.strip_prefix(row));
+        // Behind the limit.
+        let measured = cells.and_then(|cells| cells.split('|').nth(1)?.split_whitespace().next());
+        let measured = measured.unwrap_or_else(|| panic!("the report has no row {row}"));
+        for (name, unit) in [(README, english), ("README.zh.md", chinese)] {
+            let text = page(name).split_whitespace().collect::<Vec<_>>().join(" ");
+            let figure = format!(" {measured} {unit}");
+            assert!(text.contains(&figure), "{name} does not say{figure}");
+        }
+    }
+}
+
+#[test]
 fn a_picture_is_text_and_needs_nothing_else() {
     for picture in ["tcp-states.svg", "outlive.svg"] {
         let text = page(picture);
