@@ -3,7 +3,7 @@
 use crate::ordeal::stored;
 use crate::stage::{Stage, Talker};
 use crate::support::peer::descriptors;
-use crate::tracer::{Pace, Stop};
+use crate::tracer::{EPOLL_WAIT, Pace, Stop};
 use echod::echo::Protocol;
 use echod::keep::Header;
 use std::cell::Cell;
@@ -48,7 +48,7 @@ const CALLS: [(i64, &str); 26] = [
     (libc::SYS_connect, "connect"),
     (libc::SYS_epoll_create1, "epoll_create1"),
     (libc::SYS_epoll_ctl, "epoll_ctl"),
-    (libc::SYS_epoll_wait, "epoll_wait"),
+    (EPOLL_WAIT, "epoll_wait"),
     (libc::SYS_eventfd2, "eventfd2"),
     (libc::SYS_fcntl, "fcntl"),
     (libc::SYS_ftruncate, "ftruncate"),
@@ -134,10 +134,7 @@ pub(crate) fn fail(
         Pace::ToNextCall,
         || waits.get() && is_done(),
         |stop| {
-            waits.set(matches!(
-                stop,
-                Stop::Entry { call: libc::SYS_epoll_wait | libc::SYS_epoll_pwait, .. }
-            ));
+            waits.set(stop.is_wait());
             let is_such = fault.is_at(stop);
             seen.set(seen.get() + u64::from(is_such));
             is_such && seen.get() > number

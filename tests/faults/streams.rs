@@ -5,6 +5,7 @@ use crate::fault::{
 };
 use crate::stage::acts::{ACTS, Act};
 use crate::stage::{Stage, Talker};
+use crate::tracer::EPOLL_WAIT;
 use echod::echo::Protocol;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -148,7 +149,7 @@ fn a_read_or_a_write_that_fails_at_any_step_ends_that_conversation_at_most() {
     let (mut tally, mut cuts) = (Tally::default(), 0);
     let calls = [libc::SYS_recvfrom, libc::SYS_sendto, libc::SYS_sendmsg];
     let mut faults = Fault::all(&calls, &[&ENDS[..], &[libc::EINTR]].concat());
-    faults.extend(Fault::all(&[libc::SYS_epoll_wait], &[libc::EINTR]));
+    faults.extend(Fault::all(&[EPOLL_WAIT], &[libc::EINTR]));
     faults.extend(Fault::all(&[libc::SYS_ioctl, libc::SYS_connect], &[libc::EIO]));
     for act in ACTS {
         for &fault in &faults {

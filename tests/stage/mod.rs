@@ -389,10 +389,7 @@ pub struct Count {
 impl Count {
     /// Whether this is the stop with that number, from 0.
     pub fn is_at(&self, number: u64, stop: Stop) -> bool {
-        self.waits.set(matches!(
-            stop,
-            Stop::Entry { call: libc::SYS_epoll_wait | libc::SYS_epoll_pwait, .. }
-        ));
+        self.waits.set(stop.is_wait());
         let at = self.stops.get();
         self.stops.set(at + 1);
         at == number

@@ -19,14 +19,25 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Calls in which a daemon waits for others; none of the others takes any time.
 const WAITS: [i64; 6] = [
-    libc::SYS_epoll_wait,
+    EPOLL_WAIT,
     libc::SYS_epoll_pwait,
     libc::SYS_futex,
-    libc::SYS_poll,
+    POLL,
     libc::SYS_ppoll,
     // From this one it does not come back.
     libc::SYS_exit_group,
 ];
+
+/// What libc calls for `epoll_wait()` and for `poll()`: the kernel has older calls
+/// of these names on this architecture only.
+#[cfg(target_arch = "x86_64")]
+pub const EPOLL_WAIT: i64 = libc::SYS_epoll_wait;
+#[cfg(target_arch = "x86_64")]
+const POLL: i64 = libc::SYS_poll;
+#[cfg(not(target_arch = "x86_64"))]
+pub const EPOLL_WAIT: i64 = libc::SYS_epoll_pwait;
+#[cfg(not(target_arch = "x86_64"))]
+const POLL: i64 = libc::SYS_ppoll;
 
 /// Where the serving thread has stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +48,13 @@ pub enum Stop {
     Exit { call: i64, result: i64 },
     /// After one instruction.
     Instruction,
+}
+
+impl Stop {
+    /// Whether it is about to wait for events.
+    pub fn is_wait(self) -> bool {
+        matches!(self, Self::Entry { call, .. } if [EPOLL_WAIT, libc::SYS_epoll_pwait].contains(&call))
+    }
 }
 
 /// How it goes on.
