@@ -9,9 +9,15 @@ mod targets;
 use std::fs;
 use std::panic::catch_unwind;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+/// Some targets count what the whole process has open: nothing else may open
+/// anything meanwhile.
+static ALONE: Mutex<()> = Mutex::new(());
 
 #[test]
 fn every_input_that_was_found_is_still_taken_as_it_should_be() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let corpora = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus");
     for (name, target) in targets::TARGETS {
         let corpus = corpora.join(name);
@@ -31,6 +37,7 @@ fn every_input_that_was_found_is_still_taken_as_it_should_be() {
 
 #[test]
 fn every_corpus_has_a_target() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let corpora = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus");
     for entry in fs::read_dir(corpora).expect("there are corpora") {
         let name = entry.expect("an entry").file_name();
