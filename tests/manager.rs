@@ -15,7 +15,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
-use support::manager::{Manager, PATIENCE};
+use support::manager::Manager;
+use support::peer::{connect, echo, echo_all};
 
 fn manager() -> Manager {
     Manager::of(std::env::current_exe().expect("we run"))
@@ -70,28 +71,20 @@ fn serving() -> (Manager, SocketAddr) {
     (manager, address)
 }
 
-fn say(stream: &mut TcpStream, word: &[u8]) {
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.write_all(word).unwrap();
-    let mut heard = vec![0; word.len()];
-    stream.read_exact(&mut heard).unwrap();
-    assert_eq!(heard, word);
-}
-
 #[test]
 fn conversations_go_on_after_kills_and_restarts() {
     let (mut manager, address) = serving();
-    let mut stream = TcpStream::connect(address).unwrap();
-    say(&mut stream, b"before");
+    let mut stream = connect(address);
+    echo(&mut stream, b"before");
     manager.kill(Signal::KILL);
     stream.write_all(b"mean").unwrap();
     manager.start_again();
     manager.wait_ready();
     assert!(manager.wait_status(|_| true).contains("; adopted: 1;"));
     stream.read_exact(&mut [0; 4]).unwrap();
-    say(&mut stream, b"after");
+    echo(&mut stream, b"after");
     manager.restart();
-    say(&mut stream, b"again");
+    echo(&mut stream, b"again");
     let life = manager.notifications().last().unwrap().life;
     assert_eq!(life, 3);
     // The second life had nobody new, so its own bag was empty and went.
@@ -101,8 +94,8 @@ fn conversations_go_on_after_kills_and_restarts() {
 #[test]
 fn a_conversation_that_ended_leaves_the_store_with_the_next_life() {
     let (mut manager, address) = serving();
-    let mut stream = TcpStream::connect(address).unwrap();
-    say(&mut stream, b"hello");
+    let mut stream = connect(address);
+    echo(&mut stream, b"hello");
     manager.kill(Signal::KILL);
     manager.start_again();
     manager.wait_ready();
@@ -115,8 +108,8 @@ fn hundreds_of_conversations_fill_several_bags_and_outlive_a_kill() {
     let (mut manager, address) = serving();
     let mut streams: Vec<_> = (0..600)
         .map(|_| {
-            let mut stream = TcpStream::connect(address).unwrap();
-            say(&mut stream, b"before");
+            let mut stream = connect(address);
+            echo(&mut stream, b"before");
             stream
         })
         .collect();
@@ -126,16 +119,14 @@ fn hundreds_of_conversations_fill_several_bags_and_outlive_a_kill() {
     manager.start_again();
     manager.wait_ready();
     assert!(manager.wait_status(|_| true).contains("; adopted: 600;"));
-    for stream in &mut streams {
-        say(stream, b"after");
-    }
+    echo_all(&mut streams, b"after");
 }
 
 #[test]
 fn after_a_stop_nothing_is_kept() {
     let (mut manager, address) = serving();
-    let mut stream = TcpStream::connect(address).unwrap();
-    say(&mut stream, b"hello");
+    let mut stream = connect(address);
+    echo(&mut stream, b"hello");
     manager.stop();
     assert_eq!(stream.read(&mut [0]).unwrap(), 0);
     assert!(manager.stored().is_empty());
@@ -149,8 +140,8 @@ fn a_manager_without_a_store_drops_without_a_word() {
     start(&mut manager, "echo");
     manager.wait_ready();
     assert!(manager.wait_status(|_| true).contains("; store: false;"));
-    let mut stream = TcpStream::connect(address).unwrap();
-    say(&mut stream, b"hello");
+    let mut stream = connect(address);
+    echo(&mut stream, b"hello");
     manager.kill(Signal::KILL);
     assert_eq!(stream.read(&mut [0]).unwrap(), 0);
 }
@@ -218,7 +209,7 @@ fn more_descriptors_in_flight_than_the_limit_give_no_place_for_a_second() {
 fn stand_in() {
     let Ok(role) = std::env::var(ROLE) else { return };
     match &role[..] {
-        "echo" => echo(),
+        "echo" => echo_and_keep(),
         "files" => files(),
         "watched" => watched(),
         "flight" => flight(),
@@ -231,7 +222,7 @@ fn stand_in() {
 }
 
 /// A daemon that echoes what it reads, and notes nothing about it.
-fn echo() {
+fn echo_and_keep() {
     let hand = inherit().unwrap();
     let manager = echod::systemd::Manager::from_env();
     let memory = hand.memory.is_none().then(|| tempfile::tempfile().unwrap());

@@ -22,6 +22,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 use support::journal::{Entry, Journal};
+use support::peer::{ask, connect};
 
 const ROLE: &str = "RECORDS_TEST_CHILD";
 /// Nothing here takes long, but nothing depends on how long it takes.
@@ -570,18 +571,9 @@ fn stop(daemon: Other) -> Child {
     child
 }
 
-fn connect(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect(address).expect("echod listens");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-    stream
-}
-
-fn say(mut stream: &TcpStream, message: &[u8]) {
-    stream.write_all(message).expect("echod takes it");
+fn say(stream: &mut TcpStream, message: &[u8]) {
     let expected = [message, "-回传".as_bytes()].concat();
-    let mut answer = vec![0; expected.len()];
-    stream.read_exact(&mut answer).expect("an answer");
-    assert_eq!(answer, expected);
+    assert_eq!(ask(stream, message, expected.len()), expected);
 }
 
 #[test]
@@ -590,7 +582,7 @@ fn the_daemon_makes_one_harmless_record_of_a_forged_message() {
     let (daemon, address) = daemon(&journal);
     let mut stream = connect(address);
     let from = stream.local_addr().expect("an address").to_string();
-    say(&stream, b"x\nPRIORITY=0\nMESSAGE=owned");
+    say(&mut stream, b"x\nPRIORITY=0\nMESSAGE=owned");
     stream.shutdown(Shutdown::Write).expect("a connection");
     assert_eq!(stream.read(&mut [0]).expect("an end"), 0);
     let entries: Vec<_> = std::iter::from_fn(|| journal.next()).take(4).collect();
@@ -615,10 +607,10 @@ fn the_daemon_makes_one_harmless_record_of_a_forged_message() {
 fn the_daemon_echoes_while_its_journal_does_not_read() {
     let Some(journal) = Journal::new() else { return };
     let (daemon, address) = daemon(&journal);
-    let stream = connect(address);
+    let mut stream = connect(address);
     // Many times what the queue and the journal's socket hold.
     for _ in 0..5000 {
-        say(&stream, b"hello");
+        say(&mut stream, b"hello");
     }
     let mut entries = std::iter::from_fn(|| journal.next());
     let lost = entries.find(|entry| entry.get("MESSAGE_ID") == Some(message_id("lost")));
@@ -656,8 +648,8 @@ fn threads(pid: u32) -> BTreeMap<String, Thread> {
 fn the_thread_that_writes_has_descriptors_of_its_own_and_no_signals() {
     let Some(journal) = Journal::new() else { return };
     let (daemon, address) = daemon(&journal);
-    let stream = connect(address);
-    say(&stream, b"hello");
+    let mut stream = connect(address);
+    say(&mut stream, b"hello");
     let pid = daemon.child.as_ref().expect("it runs").id();
     let threads = threads(pid);
     assert_eq!(threads.keys().collect::<Vec<_>>(), ["echod", "records"]);
