@@ -1,6 +1,7 @@
 //! Tests that cannot run on this machine: it is said, and noted in the file named
 //! by `ECHOD_TEST_SKIPS`, for libtest counts them among those that passed.
 
+use std::cell::Cell;
 use std::fmt::Display;
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -27,7 +28,11 @@ pub fn has_mptcp() -> bool {
 }
 
 fn note(reason: &dyn Display) {
-    // Each test has a thread of its own, with its name.
+    // Each test has a thread of its own, with its name; its first reason will do.
+    thread_local!(static IS_NOTED: Cell<bool> = const { Cell::new(false) });
+    if IS_NOTED.replace(true) {
+        return;
+    }
     let thread = std::thread::current();
     let test = thread.name().unwrap_or("a test");
     let line = format!("{test}: {reason}").split_whitespace().collect::<Vec<_>>().join(" ");
