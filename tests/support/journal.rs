@@ -68,8 +68,9 @@ impl Journal {
     /// Somebody listens again.
     pub fn come_back(&mut self) {
         let socket = UnixDatagram::bind(self.path()).expect("a socket in our folder");
-        // Who waits for a record that never comes fails rather than hangs.
-        socket.set_read_timeout(Some(Duration::from_secs(60))).expect("it is a socket");
+        // Who waits for a record that never comes fails rather than hangs. Some come
+        // once a minute.
+        socket.set_read_timeout(Some(Duration::from_secs(120))).expect("it is a socket");
         self.socket = Some(socket);
     }
 
