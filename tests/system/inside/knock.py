@@ -2,8 +2,9 @@
 
     knock.py --at PROTOCOL,HOST:PORT... [--clients N] [--bound N] --during COMMAND
 
-Prints one line of JSON: how many were answered, refused, reset, wrong or late
-(more than --patience seconds), how often the one client that it hit most was not
+Prints one line of JSON: how many were answered, refused, reset before a byte was
+heard, wrong (also reset or ended behind one) or late (more than --patience
+seconds), how often the one client that it hit most was not
 answered, and the longest that one took. Exits 1 if any was not answered.
 """
 
@@ -48,21 +49,22 @@ class Door:
 
     async def _talk(self, host, port, said, owed):
         reader, writer = await asyncio.open_connection(host, port)
+        heard, fault = b"", None
         try:
             writer.write(said)
-            heard = await reader.read(len(owed) + 1)
-            while heard and len(heard) < len(owed):
-                more = await reader.read(len(owed) + 1 - len(heard))
-                if not more:
-                    break
+            while len(heard) < len(owed) and (more := await reader.read(len(owed) + 1 - len(heard))):
                 heard += more
             writer.write_eof()
-            rest = await reader.read(1)
+            heard += await reader.read(1)
+        except OSError as broken:
+            if not heard:
+                raise
+            fault = broken
         finally:
             writer.close()
-        if heard + rest == owed:
+        if heard == owed and not fault:
             return "answered", None
-        return "wrong", f"{owed!r} was owed, {heard + rest!r} came"
+        return "wrong", f"{owed!r} was owed, {heard!r} came{f', then: {fault}' if fault else ''}"
 
     async def client(self, protocol, host, port, number):
         """Knocks until it is over."""
