@@ -23,8 +23,18 @@ class Machine:
         self.name, self.root = name, root
         self.home = cage.WORK / f"{name}-{os.urandom(3).hex()}"
         self.tree = self.home / "tree"
+        self.group = self.nspawn = None
 
     def __enter__(self):
+        try:
+            self._begin()
+        except BaseException:
+            # `with` does not take away what it could not enter.
+            self.__exit__()
+            raise
+        return self
+
+    def _begin(self):
         for part in ("upper", "work", "tree"):
             (self.home / part).mkdir(parents=True)
         options = f"lowerdir={self.root},upperdir={self.home}/upper,workdir={self.home}/work"
@@ -32,16 +42,16 @@ class Machine:
         shutil.copytree(INSIDE, self.tree / "opt/inside")
         self.group = cage.group(self.name)
         self._boot()
-        return self
 
     def __exit__(self, *_):
-        cage.end_group(self.group)
-        self.nspawn.wait()
-        subprocess.run(["umount", "-l", self.tree], check=False)
-        # From Debian 13 on it mounts this as well, and would not boot the next one over it.
-        exported = f"/run/systemd/nspawn/unix-export/{self.name}"
-        if os.path.ismount(exported):
-            subprocess.run(["umount", "-l", exported], check=False)
+        if self.group:
+            cage.end_group(self.group)
+        if self.nspawn:
+            self.nspawn.wait()
+        # From Debian 13 on it mounts the second as well, and would not boot the next one over it.
+        for mounted in (self.tree, f"/run/systemd/nspawn/unix-export/{self.name}"):
+            if os.path.ismount(mounted):
+                subprocess.run(["umount", "-l", mounted], check=False)
         shutil.rmtree(self.home, ignore_errors=True)
 
     def _boot(self):
