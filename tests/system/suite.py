@@ -27,6 +27,12 @@ def case(function=None, *, complains=None, degraded=False, suites=None):
     return mark(function) if function else mark
 
 
+def without_order():
+    """The files of cases that have no place in FILES, and would never be run."""
+    there = {path.stem for path in (pathlib.Path(__file__).parent / "cases").glob("[!_]*.py")}
+    return sorted(there - set(FILES))
+
+
 def names(words):
     """The names of all cases that the words choose."""
     return [f"{file}: {body.__name__.replace('_', ' ')}" for file in FILES for body in _cases(file, words)]
