@@ -1,5 +1,7 @@
 """Starting, stopping and restarting each unit in each state, and the first client."""
 
+import json
+
 from suite import SERVICES, SOCKETS, case
 
 # protocol, address of each socket unit; what comes back for "hello"
@@ -124,10 +126,22 @@ def _arrives(host, unit, before, command, outcome, state):
 @case
 def sixty_restarts_in_a_row_succeed_under_clients(host):
     host.run(f"systemctl start {' '.join(SERVICES)}")
+    answered = 0
     for unit in SOCKETS:
+        protocol = host.show(unit, "FileDescriptorName")
+        places = " ".join(f"'{protocol},{address}'" for address in TALKS[unit][0])
         for command in (f"restart {unit}", f"restart {unit} {service(unit)}", f"try-restart {service(unit)}"):
-            host.run(f"for i in $(seq 10); do systemctl {command} || exit 1; done")
+            before = host.show(service(unit), "MainPID")
+            host.write("/opt/restarts.sh", f"for i in $(seq 10); do systemctl {command} || exit 1; done")
+            done = host.try_(f"python3 -B /opt/inside/knock.py --clients 6 --at {places} --during 'sh /opt/restarts.sh'")
+            said = json.loads(done.stdout.strip().splitlines()[-1])
+            assert said["command"] == 0 and not (said["wrong"] or said["late"]), f"{command}: {done.stdout}"
+            # A socket that is closed refuses, and resets who waits in its queue; one that stays does neither.
+            assert "try" not in command or not (said["refused"] or said["reset"]), f"{command}: {said}"
             hears(host, unit)
+            assert host.show(service(unit), "MainPID") not in ("0", before), command
+            answered += said["answered"]
+    return f"{answered} clients were answered meanwhile"
 
 
 @case
