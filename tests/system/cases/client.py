@@ -4,9 +4,9 @@ import json
 import re
 import shlex
 
+from cases.examples import EXAMPLES, tells
 from suite import KILLED, SOCKETS, case
 
-EXAMPLES = "/usr/share/doc/echod/examples"
 TIMER = "/etc/systemd/system/echo-ping.timer.d/now.conf"
 
 # One datum of performance data: label=value[unit];[warning];[critical];[minimum];[maximum]
@@ -84,20 +84,13 @@ def the_manual_page_and_the_completions_are_its_own(host):
     host.run("test -s /usr/share/fish/vendor_completions.d/echo-ping.fish")
 
 
-def _told(host, name):
-    """What the comment at the head of an example tells to type."""
-    lines = [line[4:] for line in host.run(f"cat {EXAMPLES}/{name}").splitlines() if line.startswith("#   ")]
-    assert lines, name
-    return "\n".join(lines)
-
-
 @case(complains="echo-ping|Check of the echo server", degraded=True)
 def the_timer_starts_a_check_whose_result_is_in_the_journal(host):
     host.run("systemctl start echo.socket")
     # At once, and not only at the next minute.
     host.write(TIMER, "[Timer]\nOnActiveSec=1ms\nRandomizedDelaySec=0")
     try:
-        host.run(f"bash -c {shlex.quote(_told(host, 'echo-ping.service'))}")
+        host.run(f"bash -c {shlex.quote(tells(host, 'echo-ping.service'))}")
         assert host.run("systemd-analyze verify echo-ping.service echo-ping.timer 2>&1").strip() == ""
         assert host.try_("systemctl is-enabled echo-ping.timer").stdout.strip() == "enabled"
         told = host.until("the check has run", lambda: _results(host))

@@ -1,23 +1,37 @@
 """The examples of the documentation folder do what they say."""
 
+import shlex
+
 from cases.locks import exposure
-from cases.sockets import hears
+from cases.sockets import active, hears
 from suite import case
 
 EXAMPLES = "/usr/share/doc/echod/examples"
 
 
-@case
+def tells(host, name):
+    """What the comment at the head of an example tells to type."""
+    lines = [line[4:] for line in host.run(f"cat {EXAMPLES}/{name}").splitlines() if line.startswith("#   ")]
+    assert lines, name
+    return "\n".join(lines)
+
+
+@case(complains="not functional until restarted")
 def one_process_serves_each_connection(host):
-    host.run(f"cp {EXAMPLES}/echo.socket {EXAMPLES}/echo@.service /etc/systemd/system && systemctl daemon-reload")
+    host.run("systemctl start echo.socket")
+    # One for all of them is there, and has to go.
+    hears(host, "echo.socket")
+    assert active(host, "echo.service")
+    host.run(f"bash -ec {shlex.quote(tells(host, 'echo@.service'))}")
     assert host.run("systemd-analyze verify echo.socket echo@1.service 2>&1").strip() == ""
     assert exposure(host, "echo@1.service") <= 0.3
     host.run("systemctl start echo.socket")
     client = host.start("python3 -B /opt/inside/talk.py --with reply,127.0.0.1:8080,5 --during 'sleep 2'")
-    host.until("five processes", lambda: _instances(host) == 5)
+    host.until("five processes", lambda: _instances(host) == 5, 30)
     out, _ = client.communicate(timeout=60)
     assert client.returncode == 0, out
     hears(host, "echo.socket")
+    assert not active(host, "echo.service"), "one process serves them all"
     host.until("no process", lambda: _instances(host) == 0)
     host.run("systemctl stop echo.socket")
 
