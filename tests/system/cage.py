@@ -56,6 +56,8 @@ def hierarchy():
 def enter():
     """Starts this program again in namespaces of its own, and ends with it."""
     if TOKEN in os.environ:
+        # In the background of a script it is ignored, and would be by whatever starts here.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         WORK.mkdir(parents=True, exist_ok=True)
         subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0755", "none", WORK], check=True)
         return
