@@ -262,6 +262,7 @@ fn the_figures_of_the_readme_are_those_of_the_report() {
     let report = page("performance.md");
     for (row, english, chinese) in [
         ("| 50 peers, 128 B | echod rfc862, all on | CPU per message |", "times", "倍"),
+        ("| 1,000 peers, 128 B | echod rfc862, all on | CPU per message |", "times", "倍"),
         ("| 9,000 idle peers | echod, all on | PSS per conversation |", "bytes", "字节"),
         ("| exec to first answer, listener inherited | echod, all on | ms |", "ms", "毫秒"),
     ] {
