@@ -13,6 +13,7 @@ mod kind;
 mod listen;
 mod mailbox;
 mod meter;
+mod option;
 mod packet;
 mod vsock;
 mod watch;

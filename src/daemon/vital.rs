@@ -62,7 +62,8 @@ pub(super) async fn show_life(manager: Manager) {
     let Some(interval) = manager.watchdog() else { return };
     let mut next = Instant::now();
     loop {
-        // One that could not be sent is followed by the next in time.
+        // One that could not be sent is followed by another long before the manager
+        // has waited for its whole interval.
         let pause = if manager.alive().is_ok() { interval / 2 } else { interval / 8 };
         next += pause;
         if next < Instant::now() {

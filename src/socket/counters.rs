@@ -5,12 +5,13 @@
 //! connections that were accepted, without fast open and Multipath TCP: see
 //! [`counters`].
 
+use super::option;
 use crate::conversation::{Counters, Phase};
 use crate::endpoint::Transport;
 use rustix::io::Errno;
 use std::io;
-use std::mem::{MaybeUninit, offset_of, size_of};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::mem::{offset_of, size_of};
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 /// The head of `struct tcp_info` (linux/tcp.h), up to what is read here.
@@ -124,19 +125,8 @@ fn reckon((state, received, acknowledged): (u8, u64, u64), unread: u64, unsent: 
 
 /// How many connections may wait with data that came before the handshake.
 fn fast_open_queue(listener: BorrowedFd<'_>) -> Option<libc::c_int> {
-    let mut queue: libc::c_int = 0;
-    let mut length = libc::socklen_t::try_from(size_of_val(&queue)).expect("four bytes fit");
-    // SAFETY: `queue` has `length` writable bytes.
-    let result = unsafe {
-        libc::getsockopt(
-            listener.as_raw_fd(),
-            libc::IPPROTO_TCP,
-            libc::TCP_FASTOPEN,
-            (&raw mut queue).cast(),
-            &raw mut length,
-        )
-    };
-    (result == 0).then_some(queue)
+    // SAFETY: any bytes are an int.
+    unsafe { option::get(listener, libc::IPPROTO_TCP, libc::TCP_FASTOPEN) }.ok()
 }
 
 /// How many bytes one segment to the peer carries.
@@ -145,24 +135,8 @@ pub fn segment(connection: BorrowedFd<'_>) -> io::Result<u32> {
 }
 
 fn info(connection: BorrowedFd<'_>) -> io::Result<TcpInfo> {
-    let mut info = MaybeUninit::<TcpInfo>::zeroed();
-    let mut length = libc::socklen_t::try_from(size_of::<TcpInfo>()).expect("136 fits");
-    // SAFETY: `info` has `length` writable bytes, and the kernel writes no more
-    // than that. Every bit pattern is a TcpInfo, also where it wrote less.
-    let result = unsafe {
-        libc::getsockopt(
-            connection.as_raw_fd(),
-            libc::IPPROTO_TCP,
-            libc::TCP_INFO,
-            info.as_mut_ptr().cast(),
-            &raw mut length,
-        )
-    };
-    match result {
-        // SAFETY: all of it was zeroed, and any bytes make a TcpInfo.
-        0 => Ok(unsafe { info.assume_init() }),
-        _ => Err(io::Error::last_os_error()),
-    }
+    // SAFETY: any bytes are a TcpInfo.
+    unsafe { option::get(connection, libc::IPPROTO_TCP, libc::TCP_INFO) }
 }
 
 /// SIOCOUTQ: what was given and is not acknowledged yet, our end of file included.

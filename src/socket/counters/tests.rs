@@ -5,6 +5,7 @@ use crate::socket::{Delivery, Reset, delivery, reset_on_close};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::AsFd;
+use std::os::fd::AsRawFd as _;
 
 fn connection() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
